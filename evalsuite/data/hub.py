@@ -1,0 +1,117 @@
+"""Data from the hub, at pinned revisions: the local cache first, then the network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from evalsuite.data.layouts import Documents, Pairs, Retrieval
+from evalsuite.data.local import clean, document_text, make_pairs
+from evalsuite.errors import DataError
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def snapshot(source: Mapping[str, Any], *, online: bool = True) -> Path:
+    """Return the local folder of a data repository at its pinned revision.
+
+    Args:
+        source: ``path`` (repository or local folder) and ``revision``.
+        online: Ask the network for what the cache lacks.
+
+    Raises:
+        DataError: It is neither cached nor to be had.
+    """
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    if Path(source["path"]).is_dir():
+        return Path(source["path"])
+    where = {"repo_id": source["path"], "revision": source["revision"], "repo_type": "dataset"}
+    try:
+        return Path(huggingface_hub.snapshot_download(**where, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    try:
+        if online:
+            return Path(huggingface_hub.snapshot_download(**where))
+        reason = "it is not in the local cache"
+    except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+    raise DataError(
+        f"The data set '{source['path']}' (revision {source['revision'][:12]}) is not to be had: "
+        f"{reason}"
+    )
+
+
+def read_pairs(folder: Path, source: Mapping[str, Any], split: str) -> Pairs:
+    """Read pairs; ``columns`` defaults to ``sentence1``, ``sentence2``, ``score``."""
+    names = {"first": "sentence1", "second": "sentence2", "gold": "score"}
+    names |= source.get("columns", {})
+    table = _split(folder, source.get("config"), split)
+    columns = [table[names[key]][:] for key in ("first", "second", "gold")]
+    return make_pairs(list(zip(*columns, strict=True)), None, source["path"])
+
+
+def read_retrieval(folder: Path, source: Mapping[str, Any], split: str) -> Retrieval:
+    """Read the configurations ``corpus``, ``queries`` and ``default`` or ``qrels``."""
+    import datasets
+
+    prefix = f"{source['config']}-" if source.get("config") else ""
+    known = datasets.get_dataset_config_names(str(folder))
+    qrels_name = f"{prefix}qrels" if f"{prefix}qrels" in known else "default"
+    corpus = _split(folder, f"{prefix}corpus", split)
+    queries = _split(folder, "query" if "query" in known else f"{prefix}queries", split)
+    qrels: dict[str, dict[str, int]] = {}
+    judged = _split(folder, qrels_name, split)
+    for query, document, grade in zip(
+        judged["query-id"][:], judged["corpus-id"][:], judged["score"][:], strict=True
+    ):
+        qrels.setdefault(str(query), {})[str(document)] = int(grade)
+    texts = dict(zip(_ids(queries), (clean(t) for t in queries["text"][:]), strict=True))
+    kept = [identifier for identifier in texts if identifier in qrels]
+    documents = Documents(_ids(corpus), HubTexts(corpus))
+    return Retrieval(documents, kept, [texts[identifier] for identifier in kept], qrels)
+
+
+class HubTexts(Sequence[str]):
+    """Document texts of a memory-mapped data set."""
+
+    def __init__(self, table: datasets.Dataset) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, int):
+            return document_text(self._table[index])
+        rows = self._table[index]
+        titles = rows.get("title") or [""] * len(rows["text"])
+        return [
+            document_text({"title": title, "text": text})
+            for title, text in zip(titles, rows["text"], strict=True)
+        ]
+
+
+def _ids(table: datasets.Dataset) -> list[str]:
+    return [str(i) for i in table["_id" if "_id" in table.column_names else "id"][:]]
+
+
+def _split(folder: Path, config: str | None, split: str) -> datasets.Dataset:
+    import datasets
+
+    try:
+        found = datasets.load_dataset(str(folder), config)
+    except (ValueError, OSError, datasets.exceptions.DatasetGenerationError) as error:
+        raise DataError(f"Cannot read '{config or 'default'}' of '{folder.name}': {error}") from error
+    name = split if split in found else next(iter(found))
+    if name != split and len(found) > 1:
+        raise DataError(f"'{folder.name}' has no split '{split}', only {', '.join(found)}.")
+    return found[name]

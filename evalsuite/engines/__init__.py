@@ -1,0 +1,1 @@
+"""Engines: everything between a protocol's verb and a model's arithmetic."""

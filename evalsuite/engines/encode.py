@@ -1,0 +1,244 @@
+"""The encoding engine: each distinct string of a run is tokenised and encoded once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalsuite.data.local import clean
+from evalsuite.engines.batching import ShapeRule, plan
+from evalsuite.engines.cache import Keys, VectorCache, text_keys
+from evalsuite.errors import ModelError
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+Role = Literal["query", "document"] | None
+Vectors = NDArray[np.float32]
+Progress = Callable[[int, int], None]
+"""Called with (texts done, texts in all) of the current call."""
+
+DEFAULT_BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
+_CHUNK_TEXTS = 1024  # texts a plain encoder gets at once
+
+
+class PlainEncoder(Protocol):
+    """Any object that turns strings into vectors."""
+
+    def encode(self, texts: list[str]) -> NDArray[np.floating]:
+        """Return one vector a text, ``[n, dim]``."""
+        ...
+
+
+class TokenEncoder(Protocol):
+    """A model whose batches the engine composes."""
+
+    pad_id: int
+    pad_left: bool
+
+    def prompt(self, role: Role) -> str:
+        """Return the text put before every text of a role."""
+        ...
+
+    def salt(self, role: Role) -> str:
+        """Return what beside the string changes vectors of a role; usually nothing."""
+        ...
+
+    def tokenize(self, texts: list[str]) -> list[list[int]]:
+        """Return token ids, special tokens included, cut at the model's maximum length."""
+        ...
+
+    def forward(
+        self, ids: NDArray[np.int64], mask: NDArray[np.int64], role: Role
+    ) -> torch.Tensor:
+        """Return vectors ``[rows, dim]`` in fp32 for padded ids and mask ``[rows, length]``."""
+        ...
+
+
+def ignore_progress(done: int, total: int) -> None:
+    """Show nothing."""
+
+
+@dataclass
+class EncodingEngine:
+    """Wraps an encoder: dedupes, caches, batches, backs off when memory runs out, checks vectors.
+
+    Attributes:
+        encoder: A :class:`TokenEncoder`, or any object with ``encode(list[str])``.
+        cache: Where vectors are kept; in memory by default.
+        rule: Shapes texts are run in.
+        batch_tokens: Token budget of a batch; halves when memory runs out.
+        progress: Told of every batch.
+        device: Where the encoder runs; searches over its vectors run there too.
+        texts_encoded: Texts run through the model so far.
+        backoffs: How often memory ran out.
+    """
+
+    encoder: TokenEncoder | PlainEncoder
+    cache: VectorCache = field(default_factory=VectorCache)
+    rule: ShapeRule = field(default_factory=ShapeRule)
+    batch_tokens: int = DEFAULT_BATCH_TOKENS["cpu"]
+    progress: Progress = ignore_progress
+    device: str = "cpu"
+    texts_encoded: int = 0
+    backoffs: int = 0
+
+    def encode(self, texts: Sequence[str], role: Role = None) -> Vectors:
+        """Return one fp32 vector a text, ``[n, dim]``, in the order given.
+
+        Raises:
+            ModelError: The model fails, or returns vectors that are not finite or not one a text.
+        """
+        if not texts:
+            return np.empty((0, 0), np.float32)
+        token_encoder = self._token_encoder()
+        prompt = token_encoder.prompt(role) if token_encoder else ""
+        salt = token_encoder.salt(role) if token_encoder else (role or "")
+        strings = [clean(prompt + text) for text in texts]
+        keys = text_keys(strings, salt)
+        distinct, first, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+        found, cached = self.cache.lookup(distinct)
+        missing = np.flatnonzero(~found)
+        self.progress(len(distinct) - len(missing), len(distinct))
+        fresh: Vectors | None = None
+        if len(missing):
+            todo = [strings[i] for i in first[missing]]
+            try:
+                if token_encoder:
+                    fresh = self._run_tokens(token_encoder, todo, distinct[missing], role)
+                else:
+                    fresh = self._run_plain(todo, distinct[missing])
+            finally:
+                self.cache.flush()
+        return _merged(found, cached, fresh)[back.reshape(-1)]
+
+    def _token_encoder(self) -> TokenEncoder | None:
+        return cast("TokenEncoder", self.encoder) if hasattr(self.encoder, "tokenize") else None
+
+    def _run_plain(self, texts: list[str], keys: Keys) -> Vectors:
+        chunks: list[Vectors] = []
+        for start in range(0, len(texts), _CHUNK_TEXTS):
+            chunk = texts[start : start + _CHUNK_TEXTS]
+            vectors = checked(cast("PlainEncoder", self.encoder).encode(chunk), chunk)
+            if chunks and vectors.shape[1] != chunks[0].shape[1]:
+                raise ModelError("The model changed the size of its vectors between calls.")
+            chunks.append(vectors)
+            self.cache.put(keys[start : start + _CHUNK_TEXTS], vectors)
+            self._advance(len(chunk), start + len(chunk), len(texts))
+        return np.concatenate(chunks)
+
+    def _run_tokens(
+        self, encoder: TokenEncoder, texts: list[str], keys: Keys, role: Role
+    ) -> Vectors:
+        ids = encoder.tokenize(texts)
+        lengths = np.array([len(row) for row in ids], dtype=np.int64)
+        todo = list(plan(lengths, self.rule, self.batch_tokens))[::-1]
+        out: Vectors | None = None
+        done = 0
+        while todo:
+            length, rows = todo.pop()
+            try:
+                vectors = self._run_batch(encoder, [ids[i] for i in rows], length, role)
+            except (MemoryError, RuntimeError) as error:
+                if not _out_of_memory(error):
+                    raise
+                self._back_off(error, length, len(rows))
+                half = -(-len(rows) // 2)
+                todo += [(length, rows[half:]), (length, rows[:half])] if len(rows) > 1 else [
+                    (length, rows)
+                ]
+                continue
+            vectors = checked(vectors, [texts[i] for i in rows])
+            if out is None:
+                out = np.empty((len(texts), vectors.shape[1]), np.float32)
+            out[rows] = vectors
+            self.cache.put(keys[rows], vectors)
+            done += len(rows)
+            self._advance(len(rows), done, len(texts))
+        assert out is not None  # texts is never empty
+        return out
+
+    def _run_batch(
+        self, encoder: TokenEncoder, rows: list[list[int]], length: int, role: Role
+    ) -> Vectors:
+        """Pad rows to a length, fill up with empty rows, run, and drop those again."""
+        n = max(len(rows), self.rule.rows(len(rows), length, self.batch_tokens))
+        ids = np.full((n, length), encoder.pad_id, dtype=np.int64)
+        mask = np.zeros((n, length), dtype=np.int64)
+        for i in range(n):
+            row = rows[min(i, len(rows) - 1)]  # an all-masked row would be NaN in some models
+            where = slice(length - len(row), length) if encoder.pad_left else slice(len(row))
+            ids[i, where], mask[i, where] = row, 1
+        vectors = encoder.forward(ids, mask, role)[: len(rows)]
+        return cast("Vectors", vectors.float().cpu().numpy())
+
+    def _advance(self, n: int, done: int, total: int) -> None:
+        self.texts_encoded += n
+        self.progress(done, total)
+
+    def _back_off(self, error: BaseException, length: int, rows: int) -> None:
+        """Halve the token budget, or give up on a single row."""
+        if rows == 1 and self.batch_tokens <= length:
+            raise ModelError(
+                f"Out of memory on a single text of {length} tokens. Lower --max-length."
+            ) from error
+        self.batch_tokens = max(length, self.batch_tokens // 2) if rows == 1 else max(
+            self.rule.multiple, min(self.batch_tokens, rows * length) // 2
+        )
+        self.backoffs += 1
+        log.warning("Out of memory: batches now hold %d tokens.", self.batch_tokens)
+        import torch
+
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
+
+
+def _merged(
+    found: NDArray[np.bool_], cached: Vectors | None, fresh: Vectors | None
+) -> Vectors:
+    """Put cached and fresh vectors back in order."""
+    if cached is None or fresh is None:
+        only = fresh if cached is None else cached
+        assert only is not None  # every distinct string is cached or fresh
+        return only
+    if cached.shape[1] != fresh.shape[1]:
+        raise ModelError("The model's vectors have another size than its cached ones.")
+    out = np.empty((len(found), fresh.shape[1]), np.float32)
+    out[found], out[~found] = cached, fresh
+    return out
+
+
+def checked(vectors: object, texts: Sequence[str]) -> Vectors:
+    """Return vectors as fp32 after checking shape and finiteness.
+
+    Raises:
+        ModelError: They are not one finite vector a text; the message says which text.
+    """
+    try:
+        array = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"The model returned no array of numbers: {error}.") from error
+    if array.ndim != 2 or len(array) != len(texts) or array.shape[1] == 0:
+        raise ModelError(
+            f"The model returned an array of shape {array.shape} for {len(texts)} texts; "
+            f"({len(texts)}, dim) is needed."
+        )
+    bad = np.flatnonzero(~np.isfinite(array).all(axis=1))
+    if len(bad):
+        raise ModelError(
+            f"The model returned NaN or infinity for {len(bad)} of {len(texts)} texts, first for "
+            f"{texts[bad[0]][:60]!r}. In fp16, try --dtype bf16 or fp32."
+        )
+    return array

@@ -1,0 +1,84 @@
+"""Measures: what a column of per-item statistics comes to.
+
+A measure is a value. Its name is its identity, its CLI syntax and its key in a result, and
+:func:`parse` turns the name back into the value.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalsuite.errors import UsageError
+from evalsuite.measures import correlation
+
+Columns = Mapping[str, NDArray[np.float64]]
+Aggregate = Callable[[Columns, NDArray[np.float64] | None], NDArray[np.float64]]
+"""``(columns of [n_items], weights [n_resamples, n_items] or None) -> [n_resamples] or scalar``."""
+
+RANKING = ("ndcg", "map", "recall", "precision", "mrr")
+SIMILARITIES = ("cosine", "euclidean", "manhattan")
+CORRELATIONS = ("spearman", "pearson")
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One number read off a table of items.
+
+    Attributes:
+        name: Identity, CLI syntax and key in a result, e.g. ``ndcg@10``.
+        columns: The item columns it reads.
+        aggregate: Turns the columns into the score. With ``weights`` (how often each item was
+            drawn in each resample) it returns one score a resample, vectorised.
+        higher_is_better: Direction.
+        bounds: Smallest and largest possible value.
+        worst: What a failed item counts in each column.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    aggregate: Aggregate
+    higher_is_better: bool = True
+    bounds: tuple[float, float] = (0.0, 1.0)
+    worst: float = 0.0
+
+    def __str__(self) -> str:
+        return self.name
+
+
+def weighted_mean(
+    columns: Columns, weights: NDArray[np.float64] | None, *, column: str
+) -> NDArray[np.float64]:
+    """Mean of one column; of each resample where weights are given."""
+    values = columns[column]
+    if weights is None:
+        return np.asarray(values.mean())
+    return np.asarray(weights @ values / weights.sum(axis=-1))
+
+
+def parse(name: str) -> Measure:
+    """Return the measure a name stands for.
+
+    Raises:
+        UsageError: No measure has that name.
+    """
+    ranking = re.fullmatch(rf"({'|'.join(RANKING)})@([1-9]\d*)", name)
+    if ranking:
+        return Measure(name, (name,), partial(weighted_mean, column=name))
+    correlated = re.fullmatch(rf"({'|'.join(SIMILARITIES)})_({'|'.join(CORRELATIONS)})", name)
+    if correlated:
+        similarity, statistic = correlated.groups()
+        aggregate = partial(
+            correlation.STATISTICS[statistic], gold="gold", predicted=similarity
+        )
+        return Measure(name, ("gold", similarity), aggregate, bounds=(-1.0, 1.0), worst=-1.0)
+    raise UsageError(
+        f"Unknown measure '{name}'. Known: {', '.join(f'{m}@K' for m in RANKING)}, "
+        + ", ".join(f"{s}_{c}" for s in SIMILARITIES for c in CORRELATIONS)
+        + "."
+    )

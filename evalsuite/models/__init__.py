@@ -1,0 +1,54 @@
+"""Models: what a spec or an object resolves to, and the adapters that load it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from evalsuite import registry
+from evalsuite.errors import UsageError, unknown_name
+from evalsuite.models.base import Placement, Resolved
+from evalsuite.models.spec import Spec, parse_spec
+
+__all__ = ["Placement", "Resolved", "resolve"]
+
+
+def resolve(model: str | Any) -> Resolved:
+    """Return the model a spec or object stands for, without loading weights.
+
+    Args:
+        model: A spec ``NAME[@REVISION][?option=value&...]``, a sentence-transformers model, or any
+            object with ``encode(list[str])``.
+
+    Raises:
+        UsageError: The name, an option or the object cannot be.
+        ModelError: The checkpoint is not to be had.
+    """
+    if not isinstance(model, str):
+        from evalsuite.models.objects import resolve_object
+
+        return resolve_object(model)
+    spec = parse_spec(model)
+    resolver = registry.model_resolver(spec.name) or _file_resolver(spec)
+    resolved = resolver(spec)
+    if not isinstance(resolved, Resolved):
+        raise UsageError(f"The plug-in model '{spec.name}' did not resolve to a Resolved.")
+    return resolved
+
+
+def _file_resolver(spec: Spec) -> Any:
+    """Return the resolver for a name that is no registered one: a folder, a file or a hub name."""
+    path = Path(spec.name).expanduser()
+    if path.is_file() or spec.options.get("as") == "static":
+        from evalsuite.models import static
+
+        return static.resolve
+    if not path.is_dir() and "/" not in spec.name:
+        known = [*registry.MODELS, *(entry.name for entry, _ in registry.entry_points("models"))]
+        raise UsageError(
+            f"{unknown_name('model', spec.name, known)} A model on the hub is written "
+            "ORGANISATION/NAME, a local one as the path of its folder."
+        )
+    from evalsuite.models import checkpoint
+
+    return checkpoint.resolve

@@ -1,0 +1,62 @@
+"""What a model spec resolves to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+Load = Callable[["Placement"], Any]
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where and in which arithmetic a model is loaded.
+
+    Attributes:
+        device: ``cpu``, ``cuda`` or ``cuda:1``.
+        dtype: ``float32``, ``bfloat16`` or ``float16``.
+        max_length: Longest input in tokens; the model's own limit where None.
+        trust_remote_code: Whether code of the checkpoint may run.
+    """
+
+    device: str = "cpu"
+    dtype: str = "float32"
+    max_length: int | None = None
+    trust_remote_code: bool = False
+
+    @property
+    def device_type(self) -> str:
+        """``cpu`` or ``cuda``."""
+        return self.device.partition(":")[0]
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A model that is known but not loaded: its identity costs no import of torch.
+
+    Attributes:
+        name: What a table shows and a results folder is named.
+        identity: Content hash of weights, tokenizer and configuration.
+        revision: Short form of the identity; names a results folder.
+        load: Loads it; the object offers the verbs.
+        verbs: Capabilities it offers.
+        options: Spec options, part of the identity.
+        native_dtype: The checkpoint's own dtype, or None for models that are not run by torch.
+        batched: Whether the encoding engine composes its batches.
+        kind: One word for tables: ``encoder``, ``lexical``, ``random``, ``static``, ``object``.
+        moved_by: Packages whose version can move a score.
+        repeatable: Whether a second run would give the same; if not, nothing is reused.
+    """
+
+    name: str
+    identity: str
+    revision: str
+    load: Load = field(repr=False)
+    verbs: tuple[str, ...] = ("encode",)
+    options: Mapping[str, str] = field(default_factory=dict)
+    native_dtype: str | None = None
+    batched: bool = False
+    kind: str = "encoder"
+    moved_by: tuple[str, ...] = ()
+    repeatable: bool = True

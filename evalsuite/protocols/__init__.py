@@ -1,0 +1,1 @@
+"""Protocols: one module a family of tasks; none imports another."""
