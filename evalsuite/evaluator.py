@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -160,9 +161,7 @@ class _Session:
             return Placement(max_length=plan.max_length)
         return Placement(
             device=hardware.pick_device(plan.device),
-            dtype=self._model.native_dtype
-            if plan.dtype == "auto"
-            else hardware.DTYPES[plan.dtype],
+            dtype=self._model.native_dtype if plan.dtype == "auto" else hardware.DTYPES[plan.dtype],
             max_length=plan.max_length,
             trust_remote_code=plan.trust_remote_code,
         )
@@ -208,11 +207,11 @@ class _Session:
     def _verbs(self) -> Any:
         """Return the model behind its engine, loading it on first use."""
         if self._loaded is None:
-            model = self._model.load(self._placement)
-            self._loaded = self._engine(model) if "encode" in self._model.verbs else model
+            dense = "encode" in self._model.verbs
+            self._loaded = self._engine() if dense else self._model.load(self._placement)
         return self._loaded
 
-    def _engine(self, encoder: Any) -> EncodingEngine:
+    def _engine(self) -> EncodingEngine:
         placement, plan = self._placement, self._plan
         folder = None
         if plan.cache is not None and self._model.repeatable:
@@ -227,7 +226,8 @@ class _Session:
                 },
             )
         return EncodingEngine(
-            encoder,
+            load=partial(self._model.load, placement),
+            prompts=self._model.prompts,
             cache=VectorCache(folder),
             rule=shape_rule(placement.device_type, placement.dtype),
             batch_tokens=plan.batch_tokens or DEFAULT_BATCH_TOKENS[placement.device_type],

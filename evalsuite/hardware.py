@@ -73,10 +73,9 @@ def package_versions(names: Iterable[str] = ()) -> dict[str, str]:
 
 def git_state() -> dict[str, Any]:
     """Return the commit of the working folder and whether it has uncommitted changes."""
+
     def git(*args: str) -> str:
-        done = subprocess.run(
-            ("git", *args), capture_output=True, text=True, timeout=5, check=True
-        )
+        done = subprocess.run(("git", *args), capture_output=True, text=True, timeout=5, check=True)
         return done.stdout.strip()
 
     try:
@@ -109,7 +108,9 @@ def environment(device: str, packages: Iterable[str]) -> dict[str, Any]:
     """Return the provenance of a run's machine."""
     return {
         "device_name": device_name(device),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
         "platform": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "packages": package_versions(packages),

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from evalsuite.errors import UsageError, unknown_name
 from evalsuite.protocol import Protocol
@@ -137,12 +137,12 @@ def get_task(name: str) -> Task:
     if name.endswith(".toml"):
         return load_task(Path(name))
     plain, _, version = name.partition("@")
+    task: Any
     if plain in task_files():
         task = load_task(task_files()[plain])
     else:
-        task = _load_entry_point("tasks", plain)
-        if isinstance(task, Path | str):
-            task = load_task(Path(task))
+        found = _load_entry_point("tasks", plain)
+        task = load_task(Path(found)) if isinstance(found, Path | str) else found
         if not isinstance(task, Task):
             known = [*task_files(), *(entry.name for entry, _ in entry_points("tasks"))]
             raise unknown_name("task", plain, known)
@@ -150,7 +150,7 @@ def get_task(name: str) -> Task:
         raise UsageError(
             f"Task '{plain}' is at version {task.version} here; '@{version}' is not available."
         )
-    return task
+    return cast("Task", task)
 
 
 def get_protocol(name: str) -> Protocol:

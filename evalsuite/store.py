@@ -228,7 +228,8 @@ def read_result(path: Path) -> Result:
         ) from error
     if schema != SCHEMA_VERSION:
         mend = (
-            "update evalsuite" if isinstance(schema, int) and schema > SCHEMA_VERSION
+            "update evalsuite"
+            if isinstance(schema, int) and schema > SCHEMA_VERSION
             else "run again with --force"
         )
         raise StoreError(
@@ -237,7 +238,8 @@ def read_result(path: Path) -> Result:
     try:
         scores = {
             name: Score(
-                float(score["value"]), int(score["n"]),
+                float(score["value"]),
+                int(score["n"]),
                 tuple(score["ci95"]) if "ci95" in score else None,
             )
             for name, score in table.pop("scores").items()
@@ -322,6 +324,7 @@ def read_items(path: Path) -> pd.DataFrame:
 
     table = path.with_suffix(".parquet")
     try:
-        return pq.read_table(table).to_pandas()
+        frame: pd.DataFrame = pq.read_table(table).to_pandas()
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"Cannot read the item table '{table}': {error}") from error
+    return frame

@@ -84,9 +84,7 @@ class Task:
         expected: Mapping[str, Any] = self.data.get("expect", {})
         return expected
 
-    def fingerprint(
-        self, digest: str, protocol_version: int, defaults: Mapping[str, Any]
-    ) -> str:
+    def fingerprint(self, digest: str, protocol_version: int, defaults: Mapping[str, Any]) -> str:
         """Return the sha256 of everything a score depends on, model and machine apart.
 
         Args:

@@ -102,7 +102,8 @@ def _read_hub(task: Task, layout: str, data_dir: Path | None, *, online: bool) -
     if source is None:
         raise DataError(
             f"the data are missing. Put {place}; this task has no copy on the hub."
-            if wanted else "its `data` table names neither `local` nor `hub`."
+            if wanted
+            else "its `data` table names neither `local` nor `hub`."
         )
     from evalsuite.data import hub
 

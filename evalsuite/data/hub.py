@@ -110,7 +110,9 @@ def _split(folder: Path, config: str | None, split: str) -> datasets.Dataset:
     try:
         found = datasets.load_dataset(str(folder), config)
     except (ValueError, OSError, datasets.exceptions.DatasetGenerationError) as error:
-        raise DataError(f"Cannot read '{config or 'default'}' of '{folder.name}': {error}") from error
+        raise DataError(
+            f"Cannot read '{config or 'default'}' of '{folder.name}': {error}"
+        ) from error
     name = split if split in found else next(iter(found))
     if name != split and len(found) > 1:
         raise DataError(f"'{folder.name}' has no split '{split}', only {', '.join(found)}.")

@@ -124,9 +124,7 @@ def read_delimited(folder: Path, options: Mapping[str, Any]) -> Pairs:
             try:
                 picked = {k: cells[header[c] if by_name else c] for k, c in columns.items()}
             except (KeyError, IndexError) as error:
-                raise DataError(
-                    f"{folder / name}: row {number} has no column {error}."
-                ) from error
+                raise DataError(f"{folder / name}: row {number} has no column {error}.") from error
             rows.append((picked["first"], picked["second"], picked["gold"]))
             ids.append(picked.get("id", ""))
     return make_pairs(rows, ids if "id" in columns else None, folder)
@@ -140,7 +138,9 @@ def read_jsonl_pairs(folder: Path, options: Mapping[str, Any]) -> Pairs:
     """
     path = folder / options["file"]
     columns = options.get("columns") or {
-        "first": "sentence1", "second": "sentence2", "gold": "score",
+        "first": "sentence1",
+        "second": "sentence2",
+        "gold": "score",
     }
     objects = list(json_lines(path))
     id_key = columns.get("id") or ("id" if objects and "id" in objects[0] else None)
@@ -242,8 +242,6 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
                 f"{path}:{number} is not 'query-id <tab> corpus-id <tab> integer score'."
             ) from None
     return qrels
-
-
 
 
 PAIR_READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Pairs]] = {

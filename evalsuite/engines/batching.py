@@ -1,8 +1,8 @@
 """Which texts run together, and in which shape.
 
 The shape a text is run in depends on that text alone: its padded length is its own length rounded
-up to a small multiple, and a batch never mixes padded lengths. Where the number of rows could change
-the last bits as well (CUDA, and low precision on CPUs), rows are filled up with empty ones.
+up to a small multiple, and a batch never mixes padded lengths. Where the number of rows could
+change the last bits as well (CUDA, and low precision on CPUs), rows are filled up.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 import numpy as np
@@ -40,24 +41,21 @@ class PlainEncoder(Protocol):
 class TokenEncoder(Protocol):
     """A model whose batches the engine composes."""
 
-    pad_id: int
-    pad_left: bool
-
-    def prompt(self, role: Role) -> str:
-        """Return the text put before every text of a role."""
+    @property
+    def pad_id(self) -> int:
+        """Token that fills up a row."""
         ...
 
-    def salt(self, role: Role) -> str:
-        """Return what beside the string changes vectors of a role; usually nothing."""
+    @property
+    def pad_left(self) -> bool:
+        """Whether rows are filled up on the left."""
         ...
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Return token ids, special tokens included, cut at the model's maximum length."""
         ...
 
-    def forward(
-        self, ids: NDArray[np.int64], mask: NDArray[np.int64], role: Role
-    ) -> torch.Tensor:
+    def forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64], role: Role) -> torch.Tensor:
         """Return vectors ``[rows, dim]`` in fp32 for padded ids and mask ``[rows, length]``."""
         ...
 
@@ -66,12 +64,35 @@ def ignore_progress(done: int, total: int) -> None:
     """Show nothing."""
 
 
+@dataclass(frozen=True)
+class Prompts:
+    """What is put before every text of a role.
+
+    Attributes:
+        texts: Role to prompt; ``""`` is the role of texts that have none.
+        pooled: Whether pooling sees the prompt's tokens.
+    """
+
+    texts: Mapping[str, str] = field(default_factory=dict)
+    pooled: bool = True
+
+    def text(self, role: Role) -> str:
+        """Return the prompt of a role."""
+        return self.texts.get(role or "", "")
+
+    def salt(self, role: Role) -> str:
+        """Return what beside the encoded string changes the vectors of a role."""
+        return "" if self.pooled else f"prompt={self.text(role)}"
+
+
 @dataclass
 class EncodingEngine:
     """Wraps an encoder: dedupes, caches, batches, backs off when memory runs out, checks vectors.
 
     Attributes:
-        encoder: A :class:`TokenEncoder`, or any object with ``encode(list[str])``.
+        load: Returns a :class:`TokenEncoder`, or any object with ``encode(list[str])``; called
+            once, and only if a vector is not cached.
+        prompts: What is put before texts.
         cache: Where vectors are kept; in memory by default.
         rule: Shapes texts are run in.
         batch_tokens: Token budget of a batch; halves when memory runs out.
@@ -81,7 +102,8 @@ class EncodingEngine:
         backoffs: How often memory ran out.
     """
 
-    encoder: TokenEncoder | PlainEncoder
+    load: Callable[[], TokenEncoder | PlainEncoder]
+    prompts: Prompts = field(default_factory=Prompts)
     cache: VectorCache = field(default_factory=VectorCache)
     rule: ShapeRule = field(default_factory=ShapeRule)
     batch_tokens: int = DEFAULT_BATCH_TOKENS["cpu"]
@@ -98,35 +120,37 @@ class EncodingEngine:
         """
         if not texts:
             return np.empty((0, 0), np.float32)
-        token_encoder = self._token_encoder()
-        prompt = token_encoder.prompt(role) if token_encoder else ""
-        salt = token_encoder.salt(role) if token_encoder else (role or "")
+        prompt = self.prompts.text(role)
         strings = [clean(prompt + text) for text in texts]
-        keys = text_keys(strings, salt)
+        keys = text_keys(strings, self.prompts.salt(role))
         distinct, first, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
         found, cached = self.cache.lookup(distinct)
         missing = np.flatnonzero(~found)
         self.progress(len(distinct) - len(missing), len(distinct))
         fresh: Vectors | None = None
         if len(missing):
-            todo = [strings[i] for i in first[missing]]
             try:
-                if token_encoder:
-                    fresh = self._run_tokens(token_encoder, todo, distinct[missing], role)
-                else:
-                    fresh = self._run_plain(todo, distinct[missing])
+                fresh = self._run([strings[i] for i in first[missing]], distinct[missing], role)
             finally:
                 self.cache.flush()
         return _merged(found, cached, fresh)[back.reshape(-1)]
 
-    def _token_encoder(self) -> TokenEncoder | None:
-        return cast("TokenEncoder", self.encoder) if hasattr(self.encoder, "tokenize") else None
+    @cached_property
+    def encoder(self) -> TokenEncoder | PlainEncoder:
+        """The loaded model."""
+        return self.load()
 
-    def _run_plain(self, texts: list[str], keys: Keys) -> Vectors:
+    def _run(self, texts: list[str], keys: Keys, role: Role) -> Vectors:
+        """Encode texts no cache knows."""
+        if hasattr(self.encoder, "tokenize") and hasattr(self.encoder, "forward"):
+            return self._run_tokens(cast("TokenEncoder", self.encoder), texts, keys, role)
+        return self._run_plain(self.encoder, texts, keys)
+
+    def _run_plain(self, encoder: PlainEncoder, texts: list[str], keys: Keys) -> Vectors:
         chunks: list[Vectors] = []
         for start in range(0, len(texts), _CHUNK_TEXTS):
             chunk = texts[start : start + _CHUNK_TEXTS]
-            vectors = checked(cast("PlainEncoder", self.encoder).encode(chunk), chunk)
+            vectors = checked(encoder.encode(chunk), chunk)
             if chunks and vectors.shape[1] != chunks[0].shape[1]:
                 raise ModelError("The model changed the size of its vectors between calls.")
             chunks.append(vectors)
@@ -151,9 +175,11 @@ class EncodingEngine:
                     raise
                 self._back_off(error, length, len(rows))
                 half = -(-len(rows) // 2)
-                todo += [(length, rows[half:]), (length, rows[:half])] if len(rows) > 1 else [
-                    (length, rows)
-                ]
+                todo += (
+                    [(length, rows[half:]), (length, rows[:half])]
+                    if len(rows) > 1
+                    else [(length, rows)]
+                )
                 continue
             vectors = checked(vectors, [texts[i] for i in rows])
             if out is None:
@@ -189,8 +215,10 @@ class EncodingEngine:
             raise ModelError(
                 f"Out of memory on a single text of {length} tokens. Lower --max-length."
             ) from error
-        self.batch_tokens = max(length, self.batch_tokens // 2) if rows == 1 else max(
-            self.rule.multiple, min(self.batch_tokens, rows * length) // 2
+        self.batch_tokens = (
+            max(length, self.batch_tokens // 2)
+            if rows == 1
+            else max(self.rule.multiple, min(self.batch_tokens, rows * length) // 2)
         )
         self.backoffs += 1
         log.warning("Out of memory: batches now hold %d tokens.", self.batch_tokens)
@@ -205,9 +233,7 @@ def _out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
 
 
-def _merged(
-    found: NDArray[np.bool_], cached: Vectors | None, fresh: Vectors | None
-) -> Vectors:
+def _merged(found: NDArray[np.bool_], cached: Vectors | None, fresh: Vectors | None) -> Vectors:
     """Put cached and fresh vectors back in order."""
     if cached is None or fresh is None:
         only = fresh if cached is None else cached

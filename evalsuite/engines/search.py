@@ -50,8 +50,9 @@ class TopK:
         """Merge candidates ``[rows, m]`` of some queries; -1 marks an empty place."""
         indices = np.concatenate([self.indices[rows], indices], axis=1)
         scores = np.concatenate([self.scores[rows], scores], axis=1)
-        order = rank_documents(scores, np.where(indices < 0, len(self._tie_rank),
-                                                self._tie_rank[indices]))[:, : self.k]
+        order = rank_documents(
+            scores, np.where(indices < 0, len(self._tie_rank), self._tie_rank[indices])
+        )[:, : self.k]
         self.indices[rows] = np.take_along_axis(indices, order, axis=1)
         self.scores[rows] = np.take_along_axis(scores, order, axis=1)
 
@@ -74,9 +75,7 @@ def exact_cut(scores: Floats, tie_rank: Ints, k: int) -> Ints:
     return kept
 
 
-def _torch_candidates(
-    scores: torch.Tensor, k: int, tie_rank: Ints
-) -> tuple[Ints, Floats]:
+def _torch_candidates(scores: torch.Tensor, k: int, tie_rank: Ints) -> tuple[Ints, Floats]:
     """Return columns and values of the best k of each row, exact where scores tie at the cut."""
     import torch
 

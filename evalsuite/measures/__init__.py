@@ -73,9 +73,7 @@ def parse(name: str) -> Measure:
     correlated = re.fullmatch(rf"({'|'.join(SIMILARITIES)})_({'|'.join(CORRELATIONS)})", name)
     if correlated:
         similarity, statistic = correlated.groups()
-        aggregate = partial(
-            correlation.STATISTICS[statistic], gold="gold", predicted=similarity
-        )
+        aggregate = partial(correlation.STATISTICS[statistic], gold="gold", predicted=similarity)
         return Measure(name, ("gold", similarity), aggregate, bounds=(-1.0, 1.0), worst=-1.0)
     raise UsageError(
         f"Unknown measure '{name}'. Known: {', '.join(f'{m}@K' for m in RANKING)}, "

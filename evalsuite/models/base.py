@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalsuite.engines.encode import Prompts
+
 Load = Callable[["Placement"], Any]
 
 
@@ -43,7 +45,7 @@ class Resolved:
         verbs: Capabilities it offers.
         options: Spec options, part of the identity.
         native_dtype: The checkpoint's own dtype, or None for models that are not run by torch.
-        batched: Whether the encoding engine composes its batches.
+        prompts: What is put before texts.
         kind: One word for tables: ``encoder``, ``lexical``, ``random``, ``static``, ``object``.
         moved_by: Packages whose version can move a score.
         repeatable: Whether a second run would give the same; if not, nothing is reused.
@@ -56,7 +58,7 @@ class Resolved:
     verbs: tuple[str, ...] = ("encode",)
     options: Mapping[str, str] = field(default_factory=dict)
     native_dtype: str | None = None
-    batched: bool = False
+    prompts: Prompts = field(default_factory=Prompts)
     kind: str = "encoder"
     moved_by: tuple[str, ...] = ()
     repeatable: bool = True

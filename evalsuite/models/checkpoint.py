@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
+from evalsuite.engines.encode import PlainEncoder, Prompts, TokenEncoder
 from evalsuite.errors import UsageError
 from evalsuite.models import files
 from evalsuite.models.base import Placement, Resolved
 from evalsuite.models.spec import Spec
 
 POOLINGS = ("cls", "mean", "max", "last", "weighted-mean")
+_DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # as sentence-transformers looks them up
 _COMMON = ("as", "layer", "dim", "normalize", "query_prompt", "document_prompt", "prompt")
 _ADAPTERS = {
     "sentence-transformers": _COMMON,
@@ -28,9 +31,7 @@ def resolve(spec: Spec) -> Resolved:
     return resolve_folder(spec, files.snapshot(spec.name, spec.revision), name)
 
 
-def resolve_folder(
-    spec: Spec, folder: Path, name: str, *, identity: str | None = None
-) -> Resolved:
+def resolve_folder(spec: Spec, folder: Path, name: str, *, identity: str | None = None) -> Resolved:
     """Resolve a checkpoint in a folder.
 
     Args:
@@ -55,20 +56,63 @@ def resolve_folder(
         spec.integer(option)
     spec.flag("normalize")
     identity = identity or files.content_identity(folder)
+    found = _own_prompts(spec, folder) if kind == "sentence-transformers" else prompts(spec)
     return Resolved(
         name=name,
         identity=identity,
         revision=identity[:12],
-        load=partial(_load, spec, folder, kind),
+        load=partial(_load, spec, folder, kind, found),
         options=spec.options,
         native_dtype=files.native_dtype(folder),
-        batched=True,
+        prompts=found,
         moved_by=MOVED_BY,
     )
 
 
-def _load(spec: Spec, folder: Path, kind: str, placement: Placement) -> object:
+def prompts(
+    spec: Spec,
+    own: Mapping[str, str] | None = None,
+    default: str | None = None,
+    *,
+    pooled: bool = True,
+) -> Prompts:
+    """Return the prompt of each role: the spec's, else the model's own.
+
+    Args:
+        spec: Options ``prompt``, ``query_prompt`` and ``document_prompt`` come first.
+        own: The model's prompts by name.
+        default: Name of the model's default prompt.
+        pooled: Whether pooling sees the prompt's tokens.
+    """
+    own = own or {}
+    fallback = own.get(default or "", "")
+    document = next((own[name] for name in _DOCUMENT_PROMPTS if name in own), fallback)
+    texts = {"": fallback, "query": own.get("query", fallback), "document": document}
+    if "prompt" in spec.options:
+        texts = dict.fromkeys(texts, spec.options["prompt"])
+    for role in ("query", "document"):
+        texts[role] = spec.options.get(f"{role}_prompt", texts[role])
+    return Prompts({role: text for role, text in texts.items() if text}, pooled)
+
+
+def _own_prompts(spec: Spec, folder: Path) -> Prompts:
+    """Return the prompts of a sentence-transformers checkpoint, from its files alone."""
+    config = files.read_json(folder / "config_sentence_transformers.json")
+    modules = files.read_json(folder / "modules.json")
+    pooling = [files.read_json(folder / module["path"] / "config.json") for module in modules]
+    return prompts(
+        spec,
+        config.get("prompts") or {},
+        config.get("default_prompt_name"),
+        pooled=all(options.get("include_prompt", True) for options in pooling),
+    )
+
+
+def _load(
+    spec: Spec, folder: Path, kind: str, found: Prompts, placement: Placement
+) -> TokenEncoder | PlainEncoder:
     from evalsuite.models.transformer import load_encoder, load_sentence_transformer
 
-    load = load_sentence_transformer if kind == "sentence-transformers" else load_encoder
-    return load(spec, folder, placement)
+    if kind == "sentence-transformers":
+        return load_sentence_transformer(spec, folder, placement, found)
+    return load_encoder(spec, folder, placement)

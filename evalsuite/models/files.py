@@ -44,7 +44,9 @@ def snapshot(name: str, revision: str) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     where: dict[str, Any] = {
-        "repo_id": name, "revision": revision or None, "allow_patterns": list(PATTERNS),
+        "repo_id": name,
+        "revision": revision or None,
+        "allow_patterns": list(PATTERNS),
     }
     try:
         try:
@@ -85,7 +87,9 @@ def content_identity(folder: Path) -> str:
             f"'{folder.name}' holds no safetensors weights"
             + (
                 "; its pickled .bin files are not opened. Save it again with "
-                "`model.save_pretrained(..., safe_serialization=True)`." if pickled else "."
+                "`model.save_pretrained(..., safe_serialization=True)`."
+                if pickled
+                else "."
             )
         )
     digest = hashlib.sha256()
@@ -95,12 +99,23 @@ def content_identity(folder: Path) -> str:
     return digest.hexdigest()
 
 
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a checkpoint; a missing one is an empty object.
+
+    Raises:
+        ModelError: It is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ModelError(f"'{path.name}' of the checkpoint is not JSON: {error}.") from error
+
+
 def _meaning(path: Path) -> str:
     if path.suffix == ".json":
-        try:
-            value = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ModelError(f"'{path.name}' of the checkpoint is not JSON: {error}.") from error
+        value = read_json(path)
         if isinstance(value, dict):
             value = {key: child for key, child in value.items() if key not in _VOLATILE_KEYS}
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -9,12 +9,16 @@ import numpy as np
 
 from evalsuite.engines.encode import checked
 from evalsuite.errors import UsageError
+from evalsuite.models import checkpoint
 from evalsuite.models.base import Placement, Resolved
-from evalsuite.models.checkpoint import MOVED_BY
 from evalsuite.models.spec import Spec
 
 _PROBES = [
-    "", "a", "The quick brown fox jumps over the lazy dog.", "0123456789", "naïve café",
+    "",
+    "a",
+    "The quick brown fox jumps over the lazy dog.",
+    "0123456789",
+    "naïve café",
     "A probe sentence that is somewhat longer than the others, with a comma and a full stop.",
 ]
 
@@ -71,8 +75,14 @@ def _sentence_transformer(model: Any) -> Resolved:
 
         moved = copy.deepcopy(model).to(placement.device)  # the user's object stays as it was
         moved[0].to(getattr(torch, placement.dtype))
-        return wrap_sentence_transformer(moved, Spec("", ""), placement)
+        return wrap_sentence_transformer(moved, Spec("", ""), placement, prompts)
 
+    prompts = checkpoint.prompts(
+        Spec("", ""),
+        model.prompts or {},
+        model.default_prompt_name,
+        pooled=all(getattr(module, "include_prompt", True) for module in model),
+    )
     card = getattr(model, "model_card_data", None)
     name = getattr(card, "base_model", None) or "SentenceTransformer"
     return Resolved(
@@ -81,6 +91,6 @@ def _sentence_transformer(model: Any) -> Resolved:
         revision=identity[:12],
         load=load,
         native_dtype=str(next(model.parameters()).dtype).removeprefix("torch."),
-        batched=True,
-        moved_by=MOVED_BY,
+        prompts=prompts,
+        moved_by=checkpoint.MOVED_BY,
     )

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from evalsuite.engines.encode import Role
+from evalsuite.engines.encode import PlainEncoder, Prompts, Role, TokenEncoder
 from evalsuite.errors import ModelError
 from evalsuite.models.base import Placement
 from evalsuite.models.packing import pack_linears
@@ -21,8 +21,6 @@ from evalsuite.models.spec import Spec
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
-
-_DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # as sentence-transformers looks them up
 
 Forward = Callable[["Tensor", "Tensor", Role], "Tensor"]
 """``(ids [rows, length], mask [rows, length], role) -> vectors [rows, dim]``."""
@@ -37,8 +35,6 @@ class TorchEncoder:
         run: The forward pass up to and including pooling.
         device: Where it runs.
         max_length: Longest input in tokens.
-        prompts: Role (or ``""`` for none) to the text put before every input.
-        excluded_prompt_tokens: Role to the number of prompt tokens pooling leaves out.
         dim: Leading dimensions kept, or None.
         normalize: Whether vectors are scaled to unit length at the end.
     """
@@ -47,10 +43,8 @@ class TorchEncoder:
     run: Forward
     device: str
     max_length: int
-    prompts: dict[str, str]
     dim: int | None = None
     normalize: bool = False
-    pools_prompt: bool = True
 
     @property
     def pad_id(self) -> int:
@@ -62,14 +56,6 @@ class TorchEncoder:
     def pad_left(self) -> bool:
         """Whether rows are filled up on the left."""
         return bool(self.tokenizer.padding_side == "left")
-
-    def prompt(self, role: Role) -> str:
-        """Return the text put before every input of a role."""
-        return self.prompts.get(role or "", "")
-
-    def salt(self, role: Role) -> str:
-        """Return what beside the string changes vectors of a role."""
-        return "" if self.pools_prompt else f"prompt={self.prompt(role)}"
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Return token ids with special tokens, cut at the maximum length."""
@@ -106,29 +92,16 @@ def _quiet() -> None:
     import transformers
 
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
+    libraries: Any = transformers.utils.logging
+    libraries.disable_progress_bar()
+    libraries.set_verbosity_error()
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
 
 
-def _prompts(spec: Spec, own: dict[str, str], default: str | None) -> dict[str, str]:
-    """Return the prompt of each role: the spec's, else the model's own."""
-    document = next((own[name] for name in _DOCUMENT_PROMPTS if name in own), None)
-    fallback = own.get(default or "", "")
-    prompts = {
-        "": fallback,
-        "query": own.get("query", fallback),
-        "document": fallback if document is None else document,
-    }
-    if "prompt" in spec.options:
-        prompts = dict.fromkeys(prompts, spec.options["prompt"])
-    for role in ("query", "document"):
-        prompts[role] = spec.options.get(f"{role}_prompt", prompts[role])
-    return prompts
-
-
-def load_sentence_transformer(spec: Spec, folder: Path, placement: Placement) -> object:
+def load_sentence_transformer(
+    spec: Spec, folder: Path, placement: Placement, prompts: Prompts
+) -> TokenEncoder | PlainEncoder:
     """Load a sentence-transformers checkpoint with its own modules, pooling and prompts."""
     _quiet()
     from sentence_transformers import SentenceTransformer
@@ -142,63 +115,74 @@ def load_sentence_transformer(spec: Spec, folder: Path, placement: Placement) ->
         )
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
         raise ModelError(f"Cannot load '{spec.name}': {error}") from error
-    return wrap_sentence_transformer(model, spec, placement)
+    return wrap_sentence_transformer(model, spec, placement, prompts)
 
 
 def wrap_sentence_transformer(
-    model: SentenceTransformer, spec: Spec, placement: Placement
-) -> object:
+    model: SentenceTransformer, spec: Spec, placement: Placement, prompts: Prompts
+) -> TokenEncoder | PlainEncoder:
     """Return the engine's view of a sentence-transformers model.
 
     A model whose first module is no transformer (static embeddings, bags of words) composes its
     own batches; its vectors do not depend on them.
     """
-    from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+    from sentence_transformers.sentence_transformer.modules import Normalize, Transformer
 
     model.eval()
-    modules = list(model)
-    if not isinstance(modules[0], Transformer):
-        return model
-    for module in modules[1:]:
-        module.float()
+    transformer, *rest = model
+    if not isinstance(transformer, Transformer):
+        return cast("PlainEncoder", model)
     if spec.flag("normalize") is False:
-        modules = [module for module in modules if not isinstance(module, Normalize)]
-    layer = spec.integer("layer")
-    if layer is not None:
-        _check_layer(layer, modules[0].auto_model.config.num_hidden_layers)
+        rest = [module for module in rest if not isinstance(module, Normalize)]
     if placement.device_type == "cpu":
-        pack_linears(modules[0])
-    prompts = _prompts(spec, dict(model.prompts or {}), model.default_prompt_name)
-    pools_prompt = all(m.include_prompt for m in modules if isinstance(m, Pooling))
-    tokenizer = model.tokenizer
-
-    def run(ids: Tensor, mask: Tensor, role: Role) -> Tensor:
-        features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
-        if "token_type_ids" in tokenizer.model_input_names:
-            features["token_type_ids"] = torch.zeros_like(ids)
-        prompt = prompts[role or ""]
-        if prompt and not pools_prompt:
-            features["prompt_length"] = len(tokenizer(prompt)["input_ids"]) - 1
-        if layer is None:
-            features = modules[0](features)
-        else:
-            states = modules[0].auto_model(**features, output_hidden_states=True).hidden_states
-            features["token_embeddings"] = states[layer]
-        features["token_embeddings"] = features["token_embeddings"].float()
-        for module in modules[1:]:
-            features = module(features)
-        return features["sentence_embedding"]
-
+        pack_linears(transformer)
     return TorchEncoder(
-        tokenizer=tokenizer,
-        run=run,
+        tokenizer=model.tokenizer,
+        run=_Modules(
+            transformer,
+            [module.float() for module in rest],
+            model.tokenizer,
+            prompts,
+            _checked_layer(spec, cast("Any", transformer).auto_model.config),
+        ),
         device=placement.device,
         max_length=_max_length(placement, model.max_seq_length),
-        prompts=prompts,
         dim=spec.integer("dim"),
         normalize=bool(spec.flag("normalize")),
-        pools_prompt=pools_prompt,
     )
+
+
+@dataclass
+class _Modules:
+    """The modules of a sentence-transformers model, run one after the other.
+
+    Only the transformer runs in the dtype asked for; pooling and what follows run in fp32.
+    """
+
+    transformer: Any
+    rest: Sequence[Any]
+    tokenizer: Any
+    prompts: Prompts
+    layer: int | None
+
+    def __call__(self, ids: Tensor, mask: Tensor, role: Role) -> Tensor:
+        """Return vectors ``[rows, dim]``."""
+        features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
+        if "token_type_ids" in self.tokenizer.model_input_names:
+            features["token_type_ids"] = torch.zeros_like(ids)
+        if self.layer is None:
+            features = self.transformer(features)
+        else:
+            output = self.transformer.auto_model(**features, output_hidden_states=True)
+            features["token_embeddings"] = output.hidden_states[self.layer]
+        features["token_embeddings"] = features["token_embeddings"].float()
+        prompt = self.prompts.text(role)
+        if prompt and not self.prompts.pooled:
+            features["prompt_length"] = len(self.tokenizer(prompt)["input_ids"]) - 1
+        for module in self.rest:
+            features = module(features)
+        vectors: Tensor = features["sentence_embedding"]
+        return vectors
 
 
 def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder:
@@ -219,9 +203,7 @@ def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder
         raise ModelError(f"Cannot load '{spec.name}': {error}") from error
     model = model.to(placement.device).eval()
     limit = getattr(model.config, "max_position_embeddings", None)
-    layer = spec.integer("layer")
-    if layer is not None:
-        _check_layer(layer, model.config.num_hidden_layers)
+    layer = _checked_layer(spec, model.config)
     if placement.device_type == "cpu":
         pack_linears(model)
     pooling = spec.options.get("pooling", "mean")
@@ -236,7 +218,6 @@ def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder
         run=run,
         device=placement.device,
         max_length=_max_length(placement, min(tokenizer.model_max_length, limit or 10**6)),
-        prompts=_prompts(spec, {}, None),
         dim=spec.integer("dim"),
         normalize=bool(spec.flag("normalize")),
     )
@@ -265,9 +246,12 @@ def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
     return (states * real).sum(dim=1) / real.sum(dim=1).clamp_min(1e-9)
 
 
-def _check_layer(layer: int, layers: int) -> None:
-    if layer > layers:
-        raise ModelError(f"layer={layer} is more than the {layers} layers there are.")
+def _checked_layer(spec: Spec, config: Any) -> int | None:
+    """Return the layer a spec asks for, or None for the last."""
+    layer = spec.integer("layer")
+    if layer is not None and layer > config.num_hidden_layers:
+        raise ModelError(f"layer={layer} is more than the {config.num_hidden_layers} layers.")
+    return layer
 
 
 def _max_length(placement: Placement, own: int | None) -> int:

@@ -24,12 +24,10 @@ DEPTH = max(ir.DEFAULT_KS)
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Scale rows to unit length, so that inner products are cosines; zero rows stay zero."""
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
 
 
-def _shards(
-    documents: Documents, model: Any, similarity: str
-) -> Iterator[NDArray[np.float32]]:
+def _shards(documents: Documents, model: Any, similarity: str) -> Iterator[NDArray[np.float32]]:
     """Encode the corpus part by part, so that memory holds one part."""
     for texts in documents.shards(SHARD_DOCUMENTS):
         vectors = model.encode(texts, role="document")
