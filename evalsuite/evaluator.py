@@ -219,7 +219,7 @@ class _Session:
                 plan.cache,
                 {
                     "model": self._model.identity,
-                    **{f"option {key}": value for key, value in self._model.options.items()},
+                    **{f"option {k}": v for k, v in self._model.encoder_options.items()},
                     "device": placement.device_type,
                     "dtype": placement.dtype,
                     "max_length": placement.max_length,
@@ -228,6 +228,7 @@ class _Session:
         return EncodingEngine(
             load=partial(self._model.load, placement),
             prompts=self._model.prompts,
+            finish=self._model.finish,
             cache=VectorCache(folder),
             rule=shape_rule(placement.device_type, placement.dtype),
             batch_tokens=plan.batch_tokens or DEFAULT_BATCH_TOKENS[placement.device_type],

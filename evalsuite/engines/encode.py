@@ -85,6 +85,36 @@ class Prompts:
         return "" if self.pooled else f"prompt={self.text(role)}"
 
 
+@dataclass(frozen=True)
+class Finish:
+    """What is done to vectors after the cache, so that variants of it share one encoding.
+
+    Attributes:
+        dim: Leading dimensions kept, or None for all.
+        normalize: Whether rows are scaled to unit length.
+    """
+
+    dim: int | None = None
+    normalize: bool = False
+
+    def __call__(self, vectors: Vectors) -> Vectors:
+        """Return finished vectors; zero rows stay zero.
+
+        Raises:
+            ModelError: There are fewer dimensions than are to be kept.
+        """
+        if self.dim is not None:
+            if self.dim > vectors.shape[1]:
+                raise ModelError(
+                    f"dim={self.dim} is more than the {vectors.shape[1]} dimensions there are."
+                )
+            vectors = np.ascontiguousarray(vectors[:, : self.dim])
+        if self.normalize:
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            vectors = vectors / np.where(norms > 0, norms, np.float32(1))
+        return vectors
+
+
 @dataclass
 class EncodingEngine:
     """Wraps an encoder: dedupes, caches, batches, backs off when memory runs out, checks vectors.
@@ -93,6 +123,7 @@ class EncodingEngine:
         load: Returns a :class:`TokenEncoder`, or any object with ``encode(list[str])``; called
             once, and only if a vector is not cached.
         prompts: What is put before texts.
+        finish: What is done to vectors after the cache.
         cache: Where vectors are kept; in memory by default.
         rule: Shapes texts are run in.
         batch_tokens: Token budget of a batch; halves when memory runs out.
@@ -104,6 +135,7 @@ class EncodingEngine:
 
     load: Callable[[], TokenEncoder | PlainEncoder]
     prompts: Prompts = field(default_factory=Prompts)
+    finish: Finish = field(default_factory=Finish)
     cache: VectorCache = field(default_factory=VectorCache)
     rule: ShapeRule = field(default_factory=ShapeRule)
     batch_tokens: int = DEFAULT_BATCH_TOKENS["cpu"]
@@ -133,7 +165,7 @@ class EncodingEngine:
                 fresh = self._run([strings[i] for i in first[missing]], distinct[missing], role)
             finally:
                 self.cache.flush()
-        return _merged(found, cached, fresh)[back.reshape(-1)]
+        return self.finish(_merged(found, cached, fresh)[back.reshape(-1)])
 
     @cached_property
     def encoder(self) -> TokenEncoder | PlainEncoder:

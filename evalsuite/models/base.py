@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalsuite.engines.encode import Prompts
+from evalsuite.engines.encode import Finish, Prompts
 
 Load = Callable[["Placement"], Any]
 
@@ -44,8 +44,10 @@ class Resolved:
         load: Loads it; the object offers the verbs.
         verbs: Capabilities it offers.
         options: Spec options, part of the identity.
+        encoder_options: Those of them that change vectors before ``finish``.
         native_dtype: The checkpoint's own dtype, or None for models that are not run by torch.
         prompts: What is put before texts.
+        finish: What is done to vectors after the encoder.
         kind: One word for tables: ``encoder``, ``lexical``, ``random``, ``static``, ``object``.
         moved_by: Packages whose version can move a score.
         repeatable: Whether a second run would give the same; if not, nothing is reused.
@@ -57,8 +59,10 @@ class Resolved:
     load: Load = field(repr=False)
     verbs: tuple[str, ...] = ("encode",)
     options: Mapping[str, str] = field(default_factory=dict)
+    encoder_options: Mapping[str, str] = field(default_factory=dict)
     native_dtype: str | None = None
     prompts: Prompts = field(default_factory=Prompts)
+    finish: Finish = field(default_factory=Finish)
     kind: str = "encoder"
     moved_by: tuple[str, ...] = ()
     repeatable: bool = True

@@ -52,9 +52,7 @@ def resolve_folder(spec: Spec, folder: Path, name: str, *, identity: str | None 
         raise UsageError(f"'{name}' has no modules.json: use as=encoder&pooling=mean.")
     spec.check_options(_ADAPTERS[kind])
     spec.choice("pooling", POOLINGS)
-    for option in ("layer", "dim"):
-        spec.integer(option)
-    spec.flag("normalize")
+    spec.integer("layer")
     identity = identity or files.content_identity(folder)
     found = _own_prompts(spec, folder) if kind == "sentence-transformers" else prompts(spec)
     return Resolved(

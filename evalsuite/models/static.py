@@ -111,6 +111,7 @@ def resolve(spec: Spec) -> Resolved:
         revision=identity[:12],
         load=load,
         options=spec.options,
+        encoder_options=spec.options,
         kind="static",
         moved_by=("numpy",),
     )

@@ -35,16 +35,12 @@ class TorchEncoder:
         run: The forward pass up to and including pooling.
         device: Where it runs.
         max_length: Longest input in tokens.
-        dim: Leading dimensions kept, or None.
-        normalize: Whether vectors are scaled to unit length at the end.
     """
 
     tokenizer: Any
     run: Forward
     device: str
     max_length: int
-    dim: int | None = None
-    normalize: bool = False
 
     @property
     def pad_id(self) -> int:
@@ -73,18 +69,9 @@ class TorchEncoder:
     def forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64], role: Role) -> Tensor:
         """Return vectors ``[rows, dim]`` in fp32."""
         with torch.inference_mode():
-            vectors = self.run(
+            return self.run(
                 torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device), role
             ).float()
-            if self.dim is not None:
-                if self.dim > vectors.shape[1]:
-                    raise ModelError(
-                        f"dim={self.dim} is more than the {vectors.shape[1]} dimensions there are."
-                    )
-                vectors = vectors[:, : self.dim]
-            if self.normalize:
-                vectors = torch.nn.functional.normalize(vectors, dim=1)
-            return vectors
 
 
 def _quiet() -> None:
@@ -147,8 +134,6 @@ def wrap_sentence_transformer(
         ),
         device=placement.device,
         max_length=_max_length(placement, model.max_seq_length),
-        dim=spec.integer("dim"),
-        normalize=bool(spec.flag("normalize")),
     )
 
 
@@ -218,8 +203,6 @@ def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder
         run=run,
         device=placement.device,
         max_length=_max_length(placement, min(tokenizer.model_max_length, limit or 10**6)),
-        dim=spec.integer("dim"),
-        normalize=bool(spec.flag("normalize")),
     )
 
 
