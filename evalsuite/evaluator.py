@@ -215,16 +215,7 @@ class _Session:
         placement, plan = self._placement, self._plan
         folder = None
         if plan.cache is not None and self._model.repeatable:
-            folder = cache_folder(
-                plan.cache,
-                {
-                    "model": self._model.identity,
-                    **{f"option {k}": v for k, v in self._model.encoder_options.items()},
-                    "device": placement.device_type,
-                    "dtype": placement.dtype,
-                    "max_length": placement.max_length,
-                },
-            )
+            folder = cache_folder(plan.cache, self._arithmetic())
         return EncodingEngine(
             load=partial(self._model.load, placement),
             prompts=self._model.prompts,
@@ -235,6 +226,17 @@ class _Session:
             progress=plan.progress,
             device=placement.device,
         )
+
+    def _arithmetic(self) -> dict[str, Any]:
+        """Return everything a vector depends on beside its text."""
+        options = self._model.encoder_options
+        return {
+            "model": self._model.identity,
+            "options": dict(self._model.options if options is None else options),
+            "device": self._placement.device_type,
+            "dtype": self._placement.dtype,
+            "max_length": self._placement.max_length,
+        }
 
     def _write(
         self, task: Task, protocol: Protocol, fingerprint: str, source: str, outcome: Outcome

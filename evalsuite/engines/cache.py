@@ -10,6 +10,7 @@ what was put in.
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import os
 import struct
@@ -227,5 +228,5 @@ class VectorCache:
 
 def cache_folder(root: Path, identity: dict[str, Any]) -> Path:
     """Return the folder of one model in one arithmetic, named by the hash of what defines both."""
-    text = "\x1f".join(f"{key}={identity[key]}" for key in sorted(identity))
+    text = json.dumps(identity, sort_keys=True)
     return root / "vectors" / hashlib.sha256(text.encode("utf-8")).hexdigest()[:24]

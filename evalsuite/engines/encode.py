@@ -111,7 +111,7 @@ class Finish:
             vectors = np.ascontiguousarray(vectors[:, : self.dim])
         if self.normalize:
             norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors = vectors / np.where(norms > 0, norms, np.float32(1))
+            vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
         return vectors
 
 

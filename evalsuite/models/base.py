@@ -44,7 +44,7 @@ class Resolved:
         load: Loads it; the object offers the verbs.
         verbs: Capabilities it offers.
         options: Spec options, part of the identity.
-        encoder_options: Those of them that change vectors before ``finish``.
+        encoder_options: Those of them that change vectors before ``finish``; None for all.
         native_dtype: The checkpoint's own dtype, or None for models that are not run by torch.
         prompts: What is put before texts.
         finish: What is done to vectors after the encoder.
@@ -59,7 +59,7 @@ class Resolved:
     load: Load = field(repr=False)
     verbs: tuple[str, ...] = ("encode",)
     options: Mapping[str, str] = field(default_factory=dict)
-    encoder_options: Mapping[str, str] = field(default_factory=dict)
+    encoder_options: Mapping[str, str] | None = None
     native_dtype: str | None = None
     prompts: Prompts = field(default_factory=Prompts)
     finish: Finish = field(default_factory=Finish)

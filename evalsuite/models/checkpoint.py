@@ -31,14 +31,13 @@ def resolve(spec: Spec) -> Resolved:
     return resolve_folder(spec, files.snapshot(spec.name, spec.revision), name)
 
 
-def resolve_folder(spec: Spec, folder: Path, name: str, *, identity: str | None = None) -> Resolved:
+def resolve_folder(spec: Spec, folder: Path, name: str) -> Resolved:
     """Resolve a checkpoint in a folder.
 
     Args:
         spec: Its options select the adapter's behaviour.
         folder: Where the files are.
         name: What tables show.
-        identity: Known content identity; computed from the files where None.
 
     Raises:
         UsageError: An option cannot be.
@@ -53,7 +52,7 @@ def resolve_folder(spec: Spec, folder: Path, name: str, *, identity: str | None 
     spec.check_options(_ADAPTERS[kind])
     spec.choice("pooling", POOLINGS)
     spec.integer("layer")
-    identity = identity or files.content_identity(folder)
+    identity = files.content_identity(folder)
     found = _own_prompts(spec, folder) if kind == "sentence-transformers" else prompts(spec)
     return Resolved(
         name=name,
@@ -63,6 +62,12 @@ def resolve_folder(spec: Spec, folder: Path, name: str, *, identity: str | None 
         options=spec.options,
         native_dtype=files.native_dtype(folder),
         prompts=found,
+        finish=Finish(spec.integer("dim"), bool(spec.flag("normalize"))),
+        encoder_options={
+            key: value
+            for key, value in spec.options.items()
+            if key != "dim" and (key, value.lower()) != ("normalize", "true")
+        },
         moved_by=MOVED_BY,
     )
 

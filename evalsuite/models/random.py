@@ -44,7 +44,6 @@ def resolve(spec: Spec) -> Resolved:
         revision=f"v{VERSION}",
         load=load,
         options=spec.options,
-        encoder_options=spec.options,
         kind="random",
         moved_by=("numpy",),
     )

@@ -111,7 +111,6 @@ def resolve(spec: Spec) -> Resolved:
         revision=identity[:12],
         load=load,
         options=spec.options,
-        encoder_options=spec.options,
         kind="static",
         moved_by=("numpy",),
     )
