@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from evalsuite.engines.encode import PlainEncoder, Prompts, TokenEncoder
+from evalsuite.engines.encode import Finish, PlainEncoder, Prompts, TokenEncoder
 from evalsuite.errors import UsageError
 from evalsuite.models import files
 from evalsuite.models.base import Placement, Resolved
