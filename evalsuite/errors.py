@@ -57,6 +57,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> UsageError:
     if near:
         options = " or ".join(f"'{by_folded[folded]}'" for folded in near)
         return UsageError(f"Unknown {kind} '{shown}'. Did you mean {options}?")
-    return UsageError(
-        f"Unknown {kind} '{shown}'. `evalsuite list {kind}s` prints every known name."
-    )
+    if kind in ("task", "suite", "model"):
+        return UsageError(
+            f"Unknown {kind} '{shown}'. `evalsuite list {kind}s` prints every known name."
+        )
+    return UsageError(f"Unknown {kind} '{shown}'. Known: {', '.join(known)}.")

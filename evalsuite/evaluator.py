@@ -94,6 +94,8 @@ class Evaluator:
         if self.dtype != "auto" and self.dtype not in hardware.DTYPES:
             known = ", ".join(("auto", *hardware.DTYPES))
             raise UsageError(f"Unknown dtype '{self.dtype}'. Known: {known}.")
+        if self.device != "auto":
+            hardware.pick_device(self.device)
         names = self.tasks or registry.get_suite("quick").all_tasks()
         self._tasks = [t if isinstance(t, Task) else registry.get_task(t) for t in names]
         self._protocols = {task: registry.get_protocol(task.protocol) for task in self._tasks}
@@ -185,13 +187,10 @@ class _Session:
         plan = self._plan
         loaded = data.load(task, protocol.layout, data_dir=plan._data_dir, limit=plan.limit)
         fingerprint = task.fingerprint(loaded.digest, protocol.version, protocol.defaults)
-        path = self._store.path(
-            self._model.name, self._model.revision, self.variant(self._model.options), str(task)
-        )
-        if plan.force or not self._model.repeatable:
-            if path.exists():
-                self._store.supersede(path)
-        else:
+        if not plan.force and self._model.repeatable:
+            path = self._store.path(
+                self._model.name, self._model.revision, self.variant(self._model.options), str(task)
+            )
             finished = self._store.find(path, fingerprint, self._model.identity)
             if finished is not None:
                 yield finished, True
@@ -279,6 +278,7 @@ class _Session:
             "tags": dict(self._plan.tags),
             "batch_tokens": getattr(self._loaded, "batch_tokens", None),
             "out_of_memory_backoffs": getattr(self._loaded, "backoffs", 0),
+            "peak_memory_mib": hardware.peak_memory_mib(self._placement.device),
             "phases": [
                 {"name": name, "seconds": round(seconds, 4), "items": items}
                 for name, seconds, items in phases

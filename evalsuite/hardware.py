@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,6 +16,8 @@ from typing import Any
 from evalsuite.errors import UsageError
 
 DTYPES: Mapping[str, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
+# The folders of a path from the root, from home or from above, wherever a word can hold one.
+_FOLDERS = re.compile(r"(?:^|(?<==)|(?<=^-[A-Za-z]))(?:~[^/]*|\.\.)?/(?:[^/?]*/)*")
 _PACKAGES = ("evalsuite", "numpy", "torch", "transformers", "sentence-transformers", "tokenizers")
 
 
@@ -60,6 +63,21 @@ def device_name(device: str) -> str:
     return platform.processor() or platform.machine()
 
 
+def peak_memory_mib(device: str) -> dict[str, int]:
+    """Return the most memory the process has held so far, on the host and on a GPU."""
+    peaks = {}
+    if sys.platform != "win32":
+        import resource
+
+        unit = 2**20 if sys.platform == "darwin" else 2**10
+        peaks["host"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // unit
+    if device.startswith("cuda"):
+        import torch
+
+        peaks["device"] = torch.cuda.max_memory_allocated(device) // 2**20
+    return peaks
+
+
 def package_versions(names: Iterable[str] = ()) -> dict[str, str]:
     """Return versions of the packages a score can depend on, those installed."""
     versions = {}
@@ -86,7 +104,7 @@ def git_state() -> dict[str, Any]:
 
 
 def command_line(roles: Mapping[str, str]) -> Sequence[str]:
-    """Return the command with each path the user named written as its role.
+    """Return the command with paths the user named written as their role or their last part.
 
     Args:
         roles: Option to the word that stands for its value, e.g. ``--data-dir`` to ``DATA``.
@@ -100,7 +118,7 @@ def command_line(roles: Mapping[str, str]) -> Sequence[str]:
         elif equals and option in roles:
             out.append(f"{option}={roles[option]}")
         else:
-            out.append(Path(word).name if Path(word).is_absolute() else word)
+            out.append(_FOLDERS.sub("", word))
     return out
 
 

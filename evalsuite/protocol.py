@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalsuite import measures
 from evalsuite.errors import UsageError
 from evalsuite.result import Outcome
 from evalsuite.task import Task
@@ -24,7 +25,9 @@ class Protocol:
         layout: Kind of data it takes.
         needs: Verbs, any one of which lets a model run it, preferred first.
         run: Turns a model into outcomes.
+        columns: Item columns it fills, cutoffs left out; they say which measures it offers.
         defaults: Every parameter with its default.
+        choices: Values a parameter can take, where they are few.
         moved_by: Packages whose version can move a score.
     """
 
@@ -33,15 +36,21 @@ class Protocol:
     layout: str
     needs: tuple[str, ...]
     run: Run
+    columns: tuple[str, ...]
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     moved_by: tuple[str, ...] = ("numpy",)
 
     def check(self, task: Task) -> None:
-        """Check a task's parameters against the defaults.
+        """Check a task's measures and parameters.
 
         Raises:
-            UsageError: A parameter is unknown or of another type than its default.
+            UsageError: A measure is not this protocol's, or a parameter is unknown, of another type
+                than its default or none of its choices.
         """
+        for name in task.measures:
+            if {c.partition("@")[0] for c in measures.parse(name).columns} - set(self.columns):
+                raise UsageError(f"{task}: protocol '{self.name}' does not compute '{name}'.")
         for key, value in task.params.items():
             if key not in self.defaults:
                 known = ", ".join(self.defaults) or "none"
@@ -51,3 +60,6 @@ class Protocol:
             if not isinstance(value, type(self.defaults[key])):
                 kind = type(self.defaults[key]).__name__
                 raise UsageError(f"{task}: parameter `{key}` must be of type {kind}.")
+            if value not in self.choices.get(key, (value,)):
+                known = ", ".join(map(repr, self.choices[key]))
+                raise UsageError(f"{task}: parameter `{key}` is {value!r}. Known: {known}.")

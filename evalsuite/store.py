@@ -29,16 +29,24 @@ if TYPE_CHECKING:
 
 _SLUG_LENGTH = 100
 _SUPERSEDED = "superseded"
+_HASHED = re.compile(r"-[0-9a-f]{12}$")
+_NEEDED = {  # keys readers rely on
+    "task": ("name", "version", "fingerprint"),
+    "model": ("name", "identity"),
+    "settings": ("device", "dtype"),
+}
 
 
 def slug(text: str) -> str:
     """Return a file name for any string: readable where it can be, never leaving its folder.
 
-    Strings that are altered or over 100 characters get a hash, so that no two share a name.
+    ``/`` is written ``__``. Strings that could not be read back from that, look hashed or are over
+    100 characters get a hash, so that no two share a name.
     """
     plain = re.sub(r"[^A-Za-z0-9._=+,@-]+", "_", text.replace("/", "__"))
     plain = plain.lstrip(".-") or "_"
-    if plain == text.replace("/", "__") and len(plain) <= _SLUG_LENGTH:
+    readable = plain.replace("__", "/") == text and len(plain) <= _SLUG_LENGTH
+    if readable and not _HASHED.search(plain):
         return plain
     return f"{plain[:80]}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:12]}"
 
@@ -131,7 +139,7 @@ class Store:
         return self.root / slug(model) / slug(revision) / slug(variant) / f"{slug(task_key)}.json"
 
     def write(self, result: Result, items: Items) -> Result:
-        """Store a result and its item table, the table first.
+        """Store a result and its item table, the table first; an older result moves aside.
 
         Raises:
             StoreError: The folder cannot be written.
@@ -145,6 +153,8 @@ class Store:
         )
         buffer = io.BytesIO()
         pq.write_table(items_table(items), buffer, compression="zstd")
+        if _exists(path):
+            self.supersede(path)
         write_atomically(path.with_suffix(".parquet"), buffer.getvalue())
         write_atomically(path, canonical_json(to_json(result)).encode("utf-8"))
         return replace(result, path=path)
@@ -155,7 +165,7 @@ class Store:
         Raises:
             StoreError: The path holds the result of another task or model, or is unreadable.
         """
-        if not path.exists():
+        if not _exists(path):
             return None
         result = read_result(path)
         for what, found, wanted in (
@@ -186,9 +196,7 @@ class Store:
 
     def paths(self) -> Iterator[Path]:
         """Yield the files of all current results, sorted."""
-        for path in sorted(self.root.glob("*/*/*/*@*.json")):
-            if path.relative_to(self.root).parts[0] != _SUPERSEDED:
-                yield path
+        yield from sorted(self.root.glob("*/*/*/*@*.json"))  # superseded ones lie deeper
 
 
 def to_json(result: Result) -> dict[str, Any]:
@@ -219,9 +227,9 @@ def read_result(path: Path) -> Result:
         StoreError: It is malformed or of another schema version.
     """
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         schema = table["schema"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(
             f"'{path}' is not a result file ({type(error).__name__}: {error}). "
             "Delete or move it, then run again."
@@ -236,20 +244,32 @@ def read_result(path: Path) -> Result:
             f"'{path}' has result schema {schema!r}, this evalsuite reads {SCHEMA_VERSION}: {mend}."
         )
     try:
-        scores = {
-            name: Score(
-                float(score["value"]),
-                int(score["n"]),
-                tuple(score["ci95"]) if "ci95" in score else None,
-            )
-            for name, score in table.pop("scores").items()
-        }
+        scores = {name: _score(score) for name, score in table.pop("scores").items()}
         del table["schema"]
         result = Result(scores=scores, path=path, **table)
-        _ = result.main_score, result.task_key, result.model["identity"]
+        _ = result.main_score, [table[part][key] for part in _NEEDED for key in _NEEDED[part]]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"'{path}' is a malformed result file: {error!r}.") from error
     return result
+
+
+def _score(score: Mapping[str, Any]) -> Score:
+    interval = None
+    if "ci95" in score:
+        low, high = score["ci95"]
+        interval = float(low), float(high)
+    return Score(float(score["value"]), int(score["n"]), interval)
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no number")
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # e.g. a name longer than the disk allows
+        raise StoreError(f"Cannot read '{path}': {error.strerror}.") from error
 
 
 @dataclass(frozen=True)

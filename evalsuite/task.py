@@ -32,6 +32,19 @@ _OPTIONAL = {
     "params": dict,
     "data": dict,
 }
+_SOURCES: Mapping[str, Mapping[str, type]] = {  # types of keys in the `data` table
+    "local": {
+        "folder": str,
+        "format": str,
+        "file": str,
+        "files": list,
+        "columns": dict,
+        "delimiter": str,
+        "qrels": str,
+    },
+    "hub": {"path": str, "revision": str, "config": str, "columns": dict},
+    "expect": {"digest": str},
+}
 
 
 @dataclass(frozen=True)
@@ -173,3 +186,17 @@ def _check_keys(table: Mapping[str, Any], where: str) -> None:
         kind = known[key]
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
             raise UsageError(f"{where}: `{key}` must be of type {kind.__name__}.")
+    _check_values(table, where)
+
+
+def _check_values(table: Mapping[str, Any], where: str) -> None:
+    for key in ("measures", "languages"):
+        if not all(isinstance(value, str) for value in table.get(key, ())):
+            raise UsageError(f"{where}: `{key}` must be a list of strings.")
+    for source, kinds in _SOURCES.items():
+        values = table.get("data", {}).get(source, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"{where}: `data.{source}` must be a table.")
+        for key, kind in kinds.items():
+            if key in values and not isinstance(values[key], kind):
+                raise UsageError(f"{where}: `data.{source}.{key}` must be of type {kind.__name__}.")

@@ -104,7 +104,7 @@ def _models() -> list[dict[str, Any]]:
 @json_option
 def show(name: str, as_json: bool) -> None:
     """Show a task by name or TOML file, or a result by the path of its JSON file."""
-    if name.endswith(".json") or (Path(name).is_file() and not name.endswith(".toml")):
+    if name.endswith(".json"):
         _show_result(Path(name), as_json)
     else:
         _show_task(name, as_json)

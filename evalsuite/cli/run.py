@@ -52,7 +52,9 @@ def run(models: tuple[str, ...], as_json: bool, **options: Any) -> int:
 
     What is finished is not run again; an interrupted run goes on where it stopped.
     """
-    names = _task_names(options.pop("suites"), options.pop("tasks"))
+    tasks = options.pop("tasks")
+    suites = options.pop("suites") or (() if tasks else ("quick",))
+    names = _task_names(suites, tasks)
     tags = dict(_tag(text) for text in options.pop("tags"))
     if options.pop("no_cache"):
         options["cache"] = None
@@ -65,9 +67,11 @@ def run(models: tuple[str, ...], as_json: bool, **options: Any) -> int:
     if as_json:
         echo_json([result.summary() for result in results])
     else:
-        _print_scores(events)
+        _print_scores(events, suites)
         if results:
             click.echo(f"\nResults: {evaluator.results}")
+        if results and all(event.resumed for _, event in events):
+            click.echo("Everything was finished before; --force runs it again.")
     for error in errors:
         click.echo(f"Error: {error}", err=True)
     return max((error.exit_code for error in errors), default=0)
@@ -103,29 +107,41 @@ def _tag(text: str) -> tuple[str, str]:
     return key, value
 
 
-def _print_scores(events: list[tuple[str, Event]]) -> None:
-    rows = []
-    for model, event in events:
-        result = event.result
-        if result is None:
-            rows.append((event.task, model, "", "", "failed", "", "", ""))
-            continue
-        low, high = result.ci95 or (float("nan"), float("nan"))
-        rows.append(
-            (
-                event.task,
-                model,
-                result.settings["device"],
-                result.settings["dtype"],
-                f"{result.main_score:.4f}",
-                f"[{low:.4f}, {high:.4f}]",
-                result.main_measure,
-                str(result.summary()["n_items"]),
-            )
-        )
+def _print_scores(events: list[tuple[str, Event]], suites: tuple[str, ...]) -> None:
+    """Print a row a task and model, then each suite's mean where none of its tasks is missing."""
+    rows = [_score_row(model, event) for model, event in events]
+    for model in dict.fromkeys(model for model, _ in events):
+        results = [event.result for name, event in events if name == model and event.result]
+        scores = {result.task["name"]: result.main_score for result in results}
+        for suite in suites:
+            mean = registry.get_suite(suite).mean(scores)
+            if mean is not None:
+                where = results[0].settings
+                title = f"mean of {suite}"
+                rows.append(
+                    (title, model, where["device"], where["dtype"], f"{mean:.4f}", *[""] * 3)
+                )
     if rows:
         header = ("Task", "Model", "Device", "Dtype", "Score", "95 % interval", "Measure", "n")
         echo_table(header, rows, right=(4, 7))
+
+
+def _score_row(model: str, event: Event) -> tuple[str, ...]:
+    result = event.result
+    if result is None:
+        return (event.task, model, "", "", "failed", "", "", "")
+    score = result.scores[result.main_measure]
+    interval = "[{:.4f}, {:.4f}]".format(*score.ci95) if score.ci95 else ""
+    return (
+        event.task,
+        model,
+        result.settings["device"],
+        result.settings["dtype"],
+        f"{score.value:.4f}",
+        interval,
+        result.main_measure,
+        str(score.n),
+    )
 
 
 @contextmanager

@@ -70,7 +70,7 @@ def load(
     if limit is not None:
         data = data.limited(limit)
         digest = data.digest()
-    return Loaded(data, digest, source)
+    return Loaded(data.ordered(), digest, source)
 
 
 def _local_folder(task: Task, data_dir: Path | None) -> Path | None:

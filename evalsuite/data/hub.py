@@ -42,7 +42,7 @@ def snapshot(source: Mapping[str, Any], *, online: bool = True) -> Path:
         reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
     raise DataError(
         f"The data set '{source['path']}' (revision {source['revision'][:12]}) is not to be had: "
-        f"{reason}"
+        f"{reason.rstrip('.')}."
     )
 
 

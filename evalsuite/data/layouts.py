@@ -94,10 +94,16 @@ class Pairs:
         """Sizes a task may expect."""
         return {"pairs": len(self.ids)}
 
+    def ordered(self) -> Self:
+        """Return the pairs in the order of their ids, so that file order moves nothing."""
+        return self._taken(sorted(range(len(self.ids)), key=self.ids.__getitem__))
+
     def limited(self, limit: int) -> Self:
         """Return ``limit`` of the pairs."""
         kept = chosen(self.ids, limit)
-        index = [i for i, identifier in enumerate(self.ids) if identifier in kept]
+        return self._taken([i for i, identifier in enumerate(self.ids) if identifier in kept])
+
+    def _taken(self, index: Sequence[int]) -> Self:
         return replace(
             self,
             ids=[self.ids[i] for i in index],
@@ -176,15 +182,22 @@ class Retrieval:
             "judgements": sum(len(grades) for grades in self.qrels.values()),
         }
 
+    def ordered(self) -> Self:
+        """Return the queries in the order of their ids, so that file order moves nothing."""
+        return self._taken(sorted(range(len(self.query_ids)), key=self.query_ids.__getitem__))
+
     def limited(self, limit: int) -> Self:
         """Return ``limit`` of the judged queries, over the whole corpus."""
         kept = chosen((i for i in self.query_ids if i in self.qrels), limit)
         index = [i for i, identifier in enumerate(self.query_ids) if identifier in kept]
+        qrels = {query: grades for query, grades in self.qrels.items() if query in kept}
+        return replace(self._taken(index), qrels=qrels)
+
+    def _taken(self, index: Sequence[int]) -> Self:
         return replace(
             self,
             query_ids=[self.query_ids[i] for i in index],
             queries=[self.queries[i] for i in index],
-            qrels={query: grades for query, grades in self.qrels.items() if query in kept},
         )
 
 

@@ -12,7 +12,7 @@ from typing import Any, overload
 import numpy as np
 
 from evalsuite.data.layouts import Documents, Pairs, Retrieval, content_ids
-from evalsuite.errors import DataError
+from evalsuite.errors import DataError, UsageError
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CLITIC = re.compile(r"(?<=\w) ' (?=(?:s|t|re|ve|ll|d|m)(?: |$))")
@@ -25,13 +25,13 @@ def clean(text: str) -> str:
 
 
 def lines(path: Path) -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 file; only ``\n`` ends one.
+    r"""Yield the lines of a UTF-8 file, with or without a byte order mark; only ``\n`` ends one.
 
     Raises:
         DataError: The file is missing or not UTF-8.
     """
     try:
-        with path.open(encoding="utf-8", newline="\n") as file:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
             for line in file:
                 yield line.rstrip("\r\n")
     except FileNotFoundError:
@@ -68,11 +68,14 @@ def make_pairs(rows: Sequence[tuple[str, str, Any]], ids: Sequence[str] | None, 
     """
     if not rows:
         raise DataError(f"{at} holds no pairs.")
+    for number, row in enumerate(rows, start=1):
+        if row[0] is None or row[1] is None:
+            raise DataError(f"{at}: pair {number} lacks a text.")
     try:
         gold = np.array([float(row[2]) for row in rows])
     except (TypeError, ValueError) as error:
         raise DataError(f"{at}: a score is not a number: {error}.") from error
-    first, second = ([clean(row[side]) for row in rows] for side in (0, 1))
+    first, second = ([clean(str(row[side])) for row in rows] for side in (0, 1))
     if ids is None:
         ids = content_ids(
             (a, b, repr(g)) for a, b, g in zip(first, second, gold.tolist(), strict=True)
@@ -112,22 +115,37 @@ def read_delimited(folder: Path, options: Mapping[str, Any]) -> Pairs:
     """
     columns: Mapping[str, Any] = options["columns"]
     by_name = isinstance(columns["first"], str)
-    style: dict[str, Any] = {"delimiter": options.get("delimiter", "\t")}
-    if not options.get("quoted", False):
-        style["quoting"] = csv.QUOTE_NONE
+    delimiter, quoted = options.get("delimiter", "\t"), bool(options.get("quoted", False))
+    if len(delimiter) != 1:
+        raise UsageError(f"`delimiter` is one character, not {delimiter!r}.")
     rows: list[tuple[str, str, Any]] = []
     ids: list[str] = []
     for name in options["files"]:
-        reader = csv.reader(lines(folder / name), **style)
-        header = {title: i for i, title in enumerate(next(reader, []))} if by_name else {}
-        for number, cells in enumerate(reader, start=1):
+        table = _delimited(folder / name, delimiter, quoted=quoted)
+        header = {title: i for i, title in enumerate(next(table, []))} if by_name else {}
+        for number, cells in enumerate(table, start=1):
             try:
                 picked = {k: cells[header[c] if by_name else c] for k, c in columns.items()}
-            except (KeyError, IndexError) as error:
-                raise DataError(f"{folder / name}: row {number} has no column {error}.") from error
+            except (KeyError, IndexError, TypeError) as error:
+                wanted = ", ".join(map(repr, columns.values()))
+                raise DataError(
+                    f"{folder / name}: row {number} lacks one of the columns {wanted}."
+                ) from error
             rows.append((picked["first"], picked["second"], picked["gold"]))
             ids.append(picked.get("id", ""))
     return make_pairs(rows, ids if "id" in columns else None, folder)
+
+
+def _delimited(path: Path, delimiter: str, *, quoted: bool) -> Iterator[list[str]]:
+    """Yield the rows of a delimited file that are not blank."""
+    if not quoted:
+        yield from (line.split(delimiter) for line in lines(path) if line)
+        return
+    reader = csv.reader((f"{line}\n" for line in lines(path)), delimiter=delimiter)
+    try:
+        yield from (cells for cells in reader if cells)
+    except csv.Error as error:
+        raise DataError(f"{path}:{reader.line_num} is not delimited text: {error}.") from error
 
 
 def read_jsonl_pairs(folder: Path, options: Mapping[str, Any]) -> Pairs:
@@ -145,10 +163,7 @@ def read_jsonl_pairs(folder: Path, options: Mapping[str, Any]) -> Pairs:
     objects = list(json_lines(path))
     id_key = columns.get("id") or ("id" if objects and "id" in objects[0] else None)
     try:
-        rows = [
-            (str(o[columns["first"]]), str(o[columns["second"]]), o[columns["gold"]])
-            for o in objects
-        ]
+        rows = [(o[columns["first"]], o[columns["second"]], o[columns["gold"]]) for o in objects]
         ids = [str(o[id_key]) for o in objects] if id_key else None
     except KeyError as error:
         raise DataError(f"{path}: a row has no key {error}.") from error
@@ -218,6 +233,9 @@ def read_beir(folder: Path, options: Mapping[str, Any], *, split: str = "test") 
     path = folder / "queries.jsonl"
     rows = [(str(_key(row, path)), clean(str(row.get("text", "")))) for row in json_lines(path)]
     qrels = read_qrels(folder / options.get("qrels", f"qrels/{split}.tsv"))
+    unknown = sorted(qrels.keys() - {identifier for identifier, _ in rows})[:3]
+    if unknown:
+        raise DataError(f"{path} lacks queries that are judged: {', '.join(map(repr, unknown))}.")
     # queries.jsonl holds the queries of every split: those without a judgement are not this task's
     rows = [row for row in rows if row[0] in qrels]
     return Retrieval(documents, [i for i, _ in rows], [text for _, text in rows], qrels)

@@ -9,6 +9,7 @@ what was put in.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -223,7 +224,8 @@ class VectorCache:
     def _drop(path: Path | None) -> None:
         if path is not None:
             log.warning("Dropped the damaged cache segment '%s'; it is computed again.", path.name)
-            path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # in a read-only folder it stays, unused
+                path.unlink(missing_ok=True)
 
 
 def cache_folder(root: Path, identity: dict[str, Any]) -> Path:

@@ -42,7 +42,7 @@ def build(roots: Sequence[Path], out: Path, *, title: str = "evalsuite leaderboa
     pictures = {section.slug: plots.draw(section) for section in sections if section.in_suite}
     files: dict[str, bytes] = {entry.file: entry.content for entry in read}
     folder = data_folder("leaderboard")
-    for name in ("style.css", "script.js"):
+    for name in ("style.css", "script.js", "icon.svg"):
         files[name] = (folder / name).read_bytes()
     for slug, picture in pictures.items():
         if picture is not None:

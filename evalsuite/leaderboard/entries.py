@@ -149,10 +149,9 @@ def _without_roots(problems: Iterable[str], roots: Sequence[Path]) -> list[str]:
 
 
 def _fault(result: Result) -> str | None:
-    """Say what keeps a result from being shown, or None; the store checks less than a page needs."""
-    blocks = {name: getattr(result, name) for name in ("task", "model", "settings", "counts", "run")}
-    for name, block in blocks.items():
-        if not isinstance(block, Mapping):
+    """Say what keeps a result off a page, or None; the store checks less than a page needs."""
+    for name in ("task", "model", "settings", "counts", "run"):
+        if not isinstance(getattr(result, name), Mapping):
             return f"`{name}` is no object"
     texts = {
         **{f"task.{name}": result.task.get(name) for name in ("name", "fingerprint")},
@@ -173,10 +172,6 @@ def _fault(result: Result) -> str | None:
 
 def _score_fault(result: Result) -> str | None:
     for name, score in result.scores.items():
-        interval: tuple[Any, ...] = score.ci95 or ()
-        if len(interval) not in (0, 2):
-            return f"the interval of `{name}` has not two ends"
-        for value in (score.value, *interval):
-            if not isinstance(value, int | float) or not math.isfinite(value):
-                return f"a value of `{name}` is no finite number"
+        if not all(map(math.isfinite, (score.value, *(score.ci95 or ())))):
+            return f"a value of `{name}` is no finite number"
     return None

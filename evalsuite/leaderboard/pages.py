@@ -66,6 +66,7 @@ def _environment() -> jinja2.Environment:
     environment.filters |= {
         "number": text.number,
         "interval": text.interval,
+        "short": text.short,
         "value": text.value,
     }
     environment.globals |= {
@@ -145,9 +146,10 @@ def _provenance(entry: Entry) -> dict[str, str]:
 def _task(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return what a task's page shows."""
     task = entries[0].result.task
+    protocol = (task.get("protocol"), task.get("protocol_version"))
     facts = {
         "Type": task.get("type"),
-        "Protocol": f"{text.value(task.get('protocol'))} {text.value(task.get('protocol_version'))}",
+        "Protocol": " ".join(map(text.value, protocol)),
         "Main measure": _distinct(entries, lambda entry: entry.result.main_measure),
         "Split": task.get("split"),
         "Languages": task.get("languages"),

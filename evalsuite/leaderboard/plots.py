@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 30
 MAX_PANELS = 3
+PANEL_INCHES = {1: 5.0, 2: 6.4, 3: 8.4}  # all panels together
 LIGHT = {"text": "#424a53", "grid": "#d1d9e0", "dot": "#0b5fb3"}
 DARK = {"text": "#c3ccd6", "grid": "#3d4650", "dot": "#7db8f5"}
-SETTINGS: Mapping[str, Any] = {
+SETTINGS: Any = {  # matplotlib types every key
     "svg.hashsalt": "evalsuite",  # else element ids differ from run to run
     "svg.fonttype": "none",
     "font.family": ["DejaVu Sans", "sans-serif"],
     "font.size": 9.0,
     "text.parse_math": False,  # a `$` in a model's name is a dollar
     "axes.unicode_minus": False,
+    "figure.constrained_layout.w_pad": 0.16,  # room for the last number of an axis
 }
 
 
@@ -42,41 +44,49 @@ def draw(section: Section) -> Picture | None:
     table = section.tables[0]
     if table.limit is not None:
         return None
-    rows = table.rows[:MAX_ROWS]
     columns = _panels(table)
-    names = ", ".join(_panel_title(column) for column in columns)
-    which = f"the first {len(rows)} of {len(table.rows)}" if table.rows[MAX_ROWS:] else "all"
-    alt = (
-        f"Dot plot of the suite {section.name}: {names} of {which} models, one line a model, "
-        "with 95 % intervals where there are any. The table below holds the same numbers."
+    rows = [row for row in table.rows if any(_value(row, one)[0] is not None for one in columns)]
+    rows = rows[:MAX_ROWS]
+    names = "; ".join(" ".join(_panel_lines(column)) for column in columns)
+    bars = "" if columns == [None] else ". Bars are 95 % intervals"
+    which = f"{len(rows)} of {len(table.rows)} rows of the table, in its order"
+    return Picture(
+        _svg(rows, columns, LIGHT),
+        _svg(rows, columns, DARK),
+        f"Dot plot of the suite {section.name}: {names}. The table below holds its numbers.",
+        f"{names}{bars}. Shown: {which}.",
     )
-    caption = f"{names}; bars are 95 % intervals. Shown: {which} models, in the table's order."
-    return Picture(_svg(rows, columns, LIGHT), _svg(rows, columns, DARK), alt, caption)
 
 
 def _panels(table: Table) -> list[Column | None]:
     """Return the columns drawn; None is the suite's mean, drawn where tasks are too many."""
-    if len(table.columns) > MAX_PANELS and any(row.mean is not None for row in table.rows):
+    if len(table.columns) <= MAX_PANELS:
+        return list(table.columns)
+    if sum(row.mean is not None for row in table.rows) > 1:
         return [None]
-    return list(table.columns[:MAX_PANELS])
+    fullest = sorted(
+        table.columns, key=lambda column: -sum(column.key in row.cells for row in table.rows)
+    )[:MAX_PANELS]
+    return [column for column in table.columns if column in fullest]
 
 
-def _panel_title(column: Column | None) -> str:
+def _panel_lines(column: Column | None) -> list[str]:
     if column is None:
-        return "suite mean"
+        return ["suite mean"]
     mark = f" {column.fingerprint}" if column.fingerprint else ""
-    return f"{column.label}{mark} ({column.measure})"
+    return [column.label + mark, column.measure]
 
 
 def _svg(
     rows: Sequence[Row], columns: Sequence[Column | None], colours: Mapping[str, str]
 ) -> bytes:
     import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with mpl.rc_context({**SETTINGS}):
-        size = (2.4 + 2.6 * len(columns), 0.9 + 0.42 * len(rows))
+    with mpl.rc_context():
+        mpl.rcdefaults()  # a user's matplotlibrc moves no byte
+        mpl.rcParams.update(SETTINGS)
+        size = (2.4 + PANEL_INCHES[len(columns)], 0.9 + 0.42 * len(rows))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
         for panel, column in zip(axes, columns, strict=True):
@@ -85,7 +95,7 @@ def _svg(
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
         buffer = io.BytesIO()
         metadata: dict[str, Any] = {"Date": None, "Creator": None}
-        FigureCanvasSVG(figure).print_svg(buffer, metadata=metadata)
+        figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     return buffer.getvalue()
 
 
@@ -108,7 +118,8 @@ def _draw_panel(
         if interval is not None:
             axes.hlines(place, *interval, colors=colours["dot"], linewidth=1.6, alpha=0.75)
         axes.plot(value, place, "o", color=colours["dot"], markersize=5.5)
-    title = shortened(clean(_panel_title(column)), 48)
+    lines = _panel_lines(column)
+    title = "\n".join(shortened(clean(line), 34) for line in lines)
     axes.set_title(title, color=colours["text"], fontsize=9, loc="left", parse_math=False)
     axes.grid(axis="x", color=colours["grid"], linewidth=0.7)
     axes.set_axisbelow(True)
@@ -116,6 +127,7 @@ def _draw_panel(
     axes.tick_params(length=0, labelcolor=colours["text"])
     axes.spines[:].set_visible(False)
     axes.margins(x=0.08)
+    axes.locator_params(axis="x", nbins=5)
 
 
 def _value(row: Row, column: Column | None) -> tuple[float | None, tuple[float, float] | None]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
 from evalsuite.errors import StoreError, UsageError
-from evalsuite.store import write_atomically
+from evalsuite.store import canonical_json, write_atomically
 
 MARKER = ".evalsuite-site"
-_FIRST_LINE = "This folder is written by `evalsuite leaderboard`. Files of the last build:"
+_ABOUT = "This folder is written by `evalsuite leaderboard`: these files are its own."
 
 
 def check_folder(out: Path) -> None:
@@ -56,16 +57,15 @@ def write(out: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _listing(names: Iterable[str]) -> bytes:
-    text = "\n".join([_FIRST_LINE, *sorted(names)]) + "\n"
-    return text.encode("utf-8", "surrogateescape")
+    return canonical_json({"about": _ABOUT, "files": sorted(names)}).encode("ascii")
 
 
 def _earlier(out: Path) -> set[str]:
     try:
-        text = (out / MARKER).read_bytes().decode("utf-8", "surrogateescape")
-    except FileNotFoundError:
-        return set()
-    return set(filter(None, text.split("\n")[1:]))
+        names = json.loads((out / MARKER).read_bytes())["files"]
+        return {name for name in names if isinstance(name, str)}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return set()  # a marker nobody can read names nothing to remove
 
 
 def _inside(out: Path, name: str) -> Path | None:

@@ -26,6 +26,11 @@ def shortened(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def short(text: str) -> str:
+    """Cut a name to what a row can hold; its own page shows it whole."""
+    return shortened(text, 100)
+
+
 def number(value: float | None) -> str:
     """Four decimals, or a dash."""
     return MISSING if value is None else f"{value:z.4f}"

@@ -38,6 +38,7 @@ def weighted_pearson(x: Floats, y: Floats, weights: Floats | None) -> Floats:
 
     Source: r = cov(x, y) / sqrt(var(x) var(y)), two-pass for accuracy.
     """
+    x, y = x - x[..., :1], y - y[..., :1]  # makes a constant exactly 0
     w = np.ones((1, x.shape[-1])) if weights is None else weights
     total = w.sum(axis=-1, keepdims=True)
     dx = x - (w * x).sum(axis=-1, keepdims=True) / total

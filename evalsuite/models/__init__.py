@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from evalsuite import registry
 from evalsuite.errors import UsageError, unknown_name
+from evalsuite.models import files
 from evalsuite.models.base import Placement, Resolved
 from evalsuite.models.spec import Spec, parse_spec
 
@@ -38,12 +38,12 @@ def resolve(model: str | Any) -> Resolved:
 
 def _file_resolver(spec: Spec) -> Any:
     """Return the resolver for a name that is no registered one: a folder, a file or a hub name."""
-    path = Path(spec.name).expanduser()
-    if path.is_file() or spec.options.get("as") == "static":
+    path = files.local_path(spec.name)
+    if (path is not None and path.is_file()) or spec.options.get("as") == "static":
         from evalsuite.models import static
 
         return static.resolve
-    if not path.is_dir() and "/" not in spec.name:
+    if path is None and "/" not in spec.name:
         known = [*registry.MODELS, *(entry.name for entry, _ in registry.entry_points("models"))]
         raise UsageError(
             f"{unknown_name('model', spec.name, known)} A model on the hub is written "

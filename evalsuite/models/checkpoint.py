@@ -25,8 +25,8 @@ MOVED_BY = ("torch", "transformers", "sentence-transformers")
 def resolve(spec: Spec) -> Resolved:
     """Resolve a checkpoint by its folder or hub name."""
     name = spec.name
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = files.local_path(name)
+    if path is not None and path.is_dir():
         name = path.resolve().name
     return resolve_folder(spec, files.snapshot(spec.name, spec.revision), name)
 

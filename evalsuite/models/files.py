@@ -28,6 +28,15 @@ _VOLATILE_KEYS = {"_name_or_path", "name_or_path", "transformers_version", "__ve
 _DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
+def local_path(name: str) -> Path | None:
+    """Return the file or folder a name stands for on this disk, or None."""
+    try:
+        path = Path(name).expanduser()
+        return path if path.exists() else None
+    except (OSError, RuntimeError):  # longer than the disk allows, or the home of nobody
+        return None
+
+
 def snapshot(name: str, revision: str) -> Path:
     """Return the folder of a checkpoint: a local one, the hub cache's, or fetched from the hub.
 
@@ -35,8 +44,8 @@ def snapshot(name: str, revision: str) -> Path:
         ModelError: It is nowhere to be had.
         UsageError: A local path was meant but does not exist.
     """
-    path = Path(name).expanduser()
-    if path.is_dir():
+    path = local_path(name)
+    if path is not None and path.is_dir():
         return path
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UsageError(f"No model folder at '{name[:200]}'.")
@@ -139,7 +148,7 @@ def _safetensors_header(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(length))
+            header = json.loads(file.read(min(length, path.stat().st_size)))
         return {key: value for key, value in header.items() if key != "__metadata__"}
-    except (OSError, ValueError, struct.error) as error:
+    except (OSError, ValueError, AttributeError, struct.error) as error:
         raise ModelError(f"'{path.name}' is no safetensors file: {error}.") from error

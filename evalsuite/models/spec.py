@@ -41,7 +41,7 @@ class Spec:
                     raise UsageError(f"Model '{self.name}' takes no options, got '{option}'.")
                 error = unknown_name("model option", option, known)
                 raise UsageError(
-                    f"{str(error).split(' `evalsuite')[0]} '{self.name}' takes: {', '.join(known)}."
+                    f"{str(error).split(' Known')[0]} '{self.name}' takes: {', '.join(known)}."
                 )
 
     def integer(self, option: str) -> int | None:

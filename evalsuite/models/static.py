@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.errors import ModelError, UsageError
+from evalsuite.models import files
 from evalsuite.models.base import Placement, Resolved
 from evalsuite.models.spec import Spec
 
@@ -93,8 +94,8 @@ def resolve(spec: Spec) -> Resolved:
     Raises:
         UsageError: There is no such file.
     """
-    path = Path(spec.name).expanduser()
-    if not path.is_file():
+    path = files.local_path(spec.name)
+    if path is None or not path.is_file():
         raise UsageError(f"No vector file at '{spec.name[:200]}'.")
     spec.check_options(("as", "lower", "normalize"))
     spec.choice("as", ("static",))

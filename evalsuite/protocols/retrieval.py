@@ -10,15 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.engines.search import SHARD_DOCUMENTS, TopK, search, search_sparse
-from evalsuite.measures import ir
+from evalsuite.measures import RANKING, ir
 from evalsuite.protocol import Protocol
 from evalsuite.result import EXCLUDED, OK, Items, Outcome, Phase
 from evalsuite.task import Task
 
 if TYPE_CHECKING:
     from evalsuite.data import Documents, Retrieval
-
-DEPTH = max(ir.DEFAULT_KS)
 
 
 def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -68,14 +66,15 @@ def run(task: Task, data: Retrieval, model: Any) -> list[Outcome]:
     Judged documents that are not in the corpus stay in the ideal ranking, as in trec_eval.
     """
     params = {**PROTOCOL.defaults, **task.params}
+    cutoffs = sorted({*ir.DEFAULT_KS, *(int(name.partition("@")[2]) for name in task.measures)})
     started = time.perf_counter()
-    ranking = _search(data, model, params["similarity"], DEPTH).indices
+    ranking = _search(data, model, params["similarity"], cutoffs[-1]).indices
     searched = time.perf_counter()
     if params["ignore_identical_ids"]:
         ranking = _without_identical(ranking, data)
     index = {identifier: i for i, identifier in enumerate(data.documents.ids)}
     judgements = ir.Judgements.from_qrels(data.query_ids, index, data.qrels)
-    columns = ir.evaluate(ranking, judgements)
+    columns = ir.evaluate(ranking, judgements, cutoffs)
     judged = np.array([bool(data.qrels.get(query)) for query in data.query_ids])
     for values in columns.values():
         values[~judged] = np.nan
@@ -94,5 +93,7 @@ PROTOCOL = Protocol(
     layout="retrieval",
     needs=("encode", "encode_sparse"),
     run=run,
+    columns=RANKING,
+    choices={"similarity": ("cosine", "dot")},
     defaults={"similarity": "cosine", "ignore_identical_ids": False},
 )

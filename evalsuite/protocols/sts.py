@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsuite.measures import SIMILARITIES
 from evalsuite.protocol import Protocol
 from evalsuite.result import OK, Items, Outcome, Phase
 from evalsuite.task import Task
@@ -73,5 +74,10 @@ def run(task: Task, data: Pairs, model: Any) -> list[Outcome]:
 
 
 PROTOCOL = Protocol(
-    name="sts", version=1, layout="pairs", needs=("encode", "encode_sparse"), run=run
+    name="sts",
+    version=1,
+    layout="pairs",
+    needs=("encode", "encode_sparse"),
+    run=run,
+    columns=("gold", *SIMILARITIES),
 )
