@@ -81,9 +81,7 @@ def _finalize(value: Any) -> Any:
     return text.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def _grouped(
-    entries: Iterable[Entry], key: Callable[[Entry], str]
-) -> dict[str, list[Entry]]:
+def _grouped(entries: Iterable[Entry], key: Callable[[Entry], str]) -> dict[str, list[Entry]]:
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(key(entry), []).append(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -83,7 +84,9 @@ def _svg(
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context():
+    with mpl.rc_context(), warnings.catch_warnings():
+        # Letters are kept as text, drawn with the reader's fonts: ours need not have them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
         mpl.rcdefaults()  # a user's matplotlibrc moves no byte
         mpl.rcParams.update(SETTINGS)
         size = (2.4 + PANEL_INCHES[len(columns)], 0.9 + 0.42 * len(rows))
