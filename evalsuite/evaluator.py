@@ -277,6 +277,7 @@ class _Session:
             "data_source": source,
             "tags": dict(self._plan.tags),
             "batch_tokens": getattr(self._loaded, "batch_tokens", None),
+            "texts_encoded": getattr(self._loaded, "texts_encoded", None),
             "out_of_memory_backoffs": getattr(self._loaded, "backoffs", 0),
             "peak_memory_mib": hardware.peak_memory_mib(self._placement.device),
             "phases": [
