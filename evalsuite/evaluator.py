@@ -24,6 +24,7 @@ from evalsuite.task import Task
 
 log = logging.getLogger(__name__)
 
+SEARCHERS = ("torch", "faiss")
 PATH_ROLES = {"--data-dir": "DATA", "--results": "RESULTS", "--out": "OUT"}
 
 
@@ -64,6 +65,7 @@ class Evaluator:
         force: Run again what is finished; old results are moved aside.
         tags: Free ``key=value`` notes, kept in the result's provenance.
         cache: Folder of the vector cache, or None to keep vectors in memory only.
+        search: ``torch``, or ``faiss`` for its exact index.
         trust_remote_code: Whether code of a checkpoint may run.
         progress: Told of every batch of texts encoded.
         on_task: Told of every task before it starts.
@@ -81,6 +83,7 @@ class Evaluator:
     force: bool = False
     tags: Mapping[str, str] = field(default_factory=dict)
     cache: Path | None = field(default_factory=default_cache_dir)
+    search: str = "torch"
     trust_remote_code: bool = False
     progress: Progress = ignore_progress
     on_task: Callable[[Task], None] | None = None
@@ -94,6 +97,8 @@ class Evaluator:
         if self.dtype != "auto" and self.dtype not in hardware.DTYPES:
             known = ", ".join(("auto", *hardware.DTYPES))
             raise UsageError(f"Unknown dtype '{self.dtype}'. Known: {known}.")
+        if self.search not in SEARCHERS:
+            raise UsageError(f"Unknown search '{self.search}'. Known: {', '.join(SEARCHERS)}.")
         if self.device != "auto":
             hardware.pick_device(self.device)
         names = self.tasks or registry.get_suite("quick").all_tasks()
@@ -154,6 +159,7 @@ class _Session:
             "max_length": plan.max_length,
             "limit": plan.limit,
             "seed": plan.seed,
+            "search": plan.search,
         }
 
     def _place(self) -> Placement:
@@ -176,6 +182,8 @@ class _Session:
         parts += [f"{key}={value}" for key, value in sorted(options.items())]
         if plan.max_length is not None:
             parts.append(f"max_length={plan.max_length}")
+        if plan.search != SEARCHERS[0]:
+            parts.append(f"search={plan.search}")
         if plan.seed:
             parts.append(f"seed={plan.seed}")
         if plan.limit is not None:
@@ -224,6 +232,7 @@ class _Session:
             batch_tokens=plan.batch_tokens or DEFAULT_BATCH_TOKENS[placement.device_type],
             progress=plan.progress,
             device=placement.device,
+            searcher=plan.search,
         )
 
     def _arithmetic(self) -> dict[str, Any]:

@@ -229,6 +229,8 @@ def read_result(path: Path) -> Result:
     try:
         table = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse)
         schema = table["schema"]
+    except FileNotFoundError:
+        raise StoreError(f"No result file at '{path}'.") from None
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(
             f"'{path}' is not a result file ({type(error).__name__}: {error}). "

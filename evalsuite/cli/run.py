@@ -41,6 +41,7 @@ Exit codes: 0 done, 2 wrong usage, 3 a task failed (the rest is stored), 130 int
 @click.option("--batch-tokens", type=int, help="Tokens a batch holds; moves speed, not scores.")
 @click.option("--max-length", type=int, help="Longest input in tokens; the model's own if unset.")
 @click.option("--limit", type=int, help="Cut each task to N items; kept apart from full results.")
+@click.option("--search", default="torch", show_default=True, help="torch, or faiss (exact).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.option("--force", is_flag=True, help="Run again; old results move to superseded/.")
 @click.option("--tag", "tags", multiple=True, metavar="KEY=VALUE", help="Note kept in the result.")

@@ -152,6 +152,8 @@ class Retrieval:
 
     def __post_init__(self) -> None:
         """Check ids and that something is judged."""
+        if not len(self.documents):
+            raise DataError("The corpus holds no documents.")
         check_unique(self.documents.ids, "document")
         check_unique(self.query_ids, "query")
         if not any(identifier in self.qrels for identifier in self.query_ids):

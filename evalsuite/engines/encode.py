@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal, Protocol, cast
@@ -18,6 +18,8 @@ from evalsuite.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
+
+    from evalsuite.engines.search import TopK
 
 log = logging.getLogger(__name__)
 
@@ -129,6 +131,7 @@ class EncodingEngine:
         batch_tokens: Token budget of a batch; halves when memory runs out.
         progress: Told of every batch.
         device: Where the encoder runs; searches over its vectors run there too.
+        searcher: ``torch``, or ``faiss`` for its exact index.
         texts_encoded: Texts run through the model so far.
         backoffs: How often memory ran out.
     """
@@ -141,6 +144,7 @@ class EncodingEngine:
     batch_tokens: int = DEFAULT_BATCH_TOKENS["cpu"]
     progress: Progress = ignore_progress
     device: str = "cpu"
+    searcher: str = "torch"
     texts_encoded: int = 0
     backoffs: int = 0
 
@@ -166,6 +170,24 @@ class EncodingEngine:
             finally:
                 self.cache.flush()
         return self.finish(_merged(found, cached, fresh)[back.reshape(-1)])
+
+    def search(
+        self, queries: Vectors, shards: Iterable[Vectors], k: int, tie_rank: NDArray[np.int64]
+    ) -> TopK:
+        """Return the k documents with the largest inner product of each query.
+
+        Args:
+            queries: ``[q, dim]``.
+            shards: Consecutive parts of the corpus, each ``[m, dim]``.
+            k: Documents a query.
+            tie_rank: ``[documents]`` order among equal scores, smallest first.
+        """
+        from evalsuite.engines import search
+
+        if self.searcher == "faiss":
+            gpu = self.device.startswith("cuda")
+            return search.search_faiss(queries, shards, k, tie_rank, gpu=gpu)
+        return search.search(queries, shards, k, tie_rank, device=self.device)
 
     @cached_property
     def encoder(self) -> TokenEncoder | PlainEncoder:

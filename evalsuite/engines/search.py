@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsuite.errors import UsageError
 from evalsuite.measures.ir import rank_documents
 
 if TYPE_CHECKING:
@@ -162,13 +163,17 @@ def search_sparse(queries: csr_array, documents: csr_array, k: int, tie_rank: In
 def search_faiss(
     queries: Floats, shards: Iterable[Floats], k: int, tie_rank: Ints, *, gpu: bool = False
 ) -> TopK:
-    """As :func:`search`, with faiss's exact inner-product index; ties at the cut are faiss's own.
+    """As :func:`search`, with faiss's exact index; which of equal scores make the cut is faiss's.
 
     Raises:
-        ImportError: faiss is not installed (extra ``[faiss]`` or ``[gpu]``).
+        UsageError: faiss is not installed.
     """
-    import faiss
-
+    try:
+        import faiss
+    except ImportError as error:
+        raise UsageError(
+            "Searching with faiss needs the package: pip install 'evalsuite[faiss]' (or [gpu])."
+        ) from error
     best = TopK(len(queries), k, tie_rank)
     offset = 0
     for shard in shards:

@@ -34,7 +34,7 @@ def average_ranks(values: Floats, weights: Floats | None = None) -> Floats:
 
 
 def weighted_pearson(x: Floats, y: Floats, weights: Floats | None) -> Floats:
-    """Pearson's r of ``x`` and ``y`` (``[n]`` or ``[r, n]``); 0 where either is constant.
+    """Pearson's r of ``x`` and ``y`` (``[n]`` or ``[r, n]``); 0 where either is constant as drawn.
 
     Source: r = cov(x, y) / sqrt(var(x) var(y)), two-pass for accuracy.
     """
@@ -44,13 +44,19 @@ def weighted_pearson(x: Floats, y: Floats, weights: Floats | None) -> Floats:
     dx = x - (w * x).sum(axis=-1, keepdims=True) / total
     dy = y - (w * y).sum(axis=-1, keepdims=True) / total
     covariance = np.einsum("rn,rn,rn->r", *np.broadcast_arrays(w, dx, dy))
-    spread = np.einsum("rn,rn,rn->r", *np.broadcast_arrays(w, dx, dx)) * np.einsum(
-        "rn,rn,rn->r", *np.broadcast_arrays(w, dy, dy)
-    )
+    spread_x = np.einsum("rn,rn,rn->r", *np.broadcast_arrays(w, dx, dx))
+    spread_y = np.einsum("rn,rn,rn->r", *np.broadcast_arrays(w, dy, dy))
+    varied = (spread_x > _noise(x, total)) & (spread_y > _noise(y, total))
     with np.errstate(invalid="ignore", divide="ignore"):
-        r = np.where(spread > 0, covariance / np.sqrt(spread), 0.0)
+        r = np.where(varied, covariance / np.sqrt(spread_x * spread_y), 0.0)
     r = np.clip(r, -1.0, 1.0)
     return np.asarray(r[0]) if weights is None else r
+
+
+def _noise(x: Floats, total: Floats) -> Floats:
+    """Return the sum of squares that rounding alone leaves of equal values; ``[r]``."""
+    scale = 16 * np.finfo(np.float64).eps * np.abs(x).max(axis=-1)
+    return np.asarray(total[:, 0] * scale**2)
 
 
 def pearson(

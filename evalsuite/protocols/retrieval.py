@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsuite.engines.search import SHARD_DOCUMENTS, TopK, search, search_sparse
+from evalsuite.engines.search import SHARD_DOCUMENTS, TopK, search_sparse
 from evalsuite.measures import RANKING, ir
 from evalsuite.protocol import Protocol
 from evalsuite.result import EXCLUDED, OK, Items, Outcome, Phase
@@ -39,7 +39,8 @@ def _search(data: Retrieval, model: Any, similarity: str, k: int) -> TopK:
         queries = model.encode(data.queries, role="query")
         queries = _unit(queries) if similarity == "cosine" else queries
         shards = _shards(data.documents, model, similarity)
-        return search(queries, shards, k, ties, device=getattr(model, "device", "cpu"))
+        best: TopK = model.search(queries, shards, k, ties)
+        return best
     corpus = data.documents.texts[:]
     model.fit(corpus)
     return search_sparse(
