@@ -45,7 +45,12 @@ def _check(name: str, action: str, data_dir: Path | None) -> dict[str, Any]:
     try:
         loaded = load(task, layout, data_dir=data_dir, online=action == "fetch")
     except DataError as error:
-        return {"task": str(task), "state": "missing", "source": "", "detail": str(error)}
+        return {
+            "task": str(task),
+            "state": "missing",
+            "source": "",
+            "detail": str(error).removeprefix(f"{task}: "),
+        }
     sizes = ", ".join(f"{n} {what.replace('_', ' ')}" for what, n in loaded.data.counts().items())
     return {
         "task": str(task),

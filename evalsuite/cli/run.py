@@ -73,8 +73,8 @@ def run(models: tuple[str, ...], as_json: bool, **options: Any) -> int:
             click.echo(f"\nResults: {evaluator.results}")
         if results and all(event.resumed for _, event in events):
             click.echo("Everything was finished before; --force runs it again.")
-    for error in errors:
-        click.echo(f"Error: {error}", err=True)
+    for text in dict.fromkeys(map(str, errors)):
+        click.echo(f"Error: {text}", err=True)
     return max((error.exit_code for error in errors), default=0)
 
 

@@ -112,8 +112,7 @@ def _read_hub(task: Task, layout: str, data_dir: Path | None, *, online: bool) -
     except DataError as error:
         also = f", or put {place}" if wanted else ""
         raise DataError(
-            f"the data are missing. {error} Go online once (`evalsuite data fetch` keeps a copy "
-            f"in the hub cache){also}."
+            f"{error} Go online once (`evalsuite data fetch` keeps a copy in the hub cache){also}."
         ) from error
     read = hub.read_retrieval if layout == "retrieval" else hub.read_pairs
     return read(folder, source, task.split)

@@ -34,15 +34,15 @@ def snapshot(source: Mapping[str, Any], *, online: bool = True) -> Path:
         return Path(huggingface_hub.snapshot_download(**where, local_files_only=True))
     except LocalEntryNotFoundError:
         pass
+    reason = "it is not in the local cache"
     try:
         if online:
             return Path(huggingface_hub.snapshot_download(**where))
-        reason = "it is not in the local cache"
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-        reason = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        reason += f", and the hub cannot be asked ({type(error).__name__})"
     raise DataError(
-        f"The data set '{source['path']}' (revision {source['revision'][:12]}) is not to be had: "
-        f"{reason.rstrip('.')}."
+        f"the data set '{source['path']}' (revision {source['revision'][:12]}) is not to be had: "
+        f"{reason}."
     )
 
 
