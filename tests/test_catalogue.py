@@ -1,0 +1,150 @@
+"""The catalogue: every task and suite loads, and says of the hub what mteb says."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evalsuite import data, registry
+from evalsuite.task import Task, load_task
+
+TASKS = registry.data_folder("tasks")
+DATA = Path(os.environ.get("EVALSUITE_DATA", Path(__file__).parents[2] / "shared" / "data"))
+FILES = sorted(TASKS.glob("*/*.toml"))
+SHIPPED = {"QuickSTS", "QuickRetrieval"}  # their data lie beside the TOML
+# collections small enough to be in the folder of real data
+REAL = {
+    *(f"STS{year}{end}" for year in range(12, 17) for end in ("", "-raw")),
+    *("STSBenchmark", "SICK-R", "SciFact", "NFCorpus"),
+    *("Cranfield", "CISI", "ADI", "NPL"),
+}
+
+
+def tasks() -> Mapping[str, Task]:
+    return {path.stem: load_task(path) for path in FILES}
+
+
+def loaded(name: str) -> data.Loaded:
+    task = registry.get_task(name)
+    layout = registry.get_protocol(task.protocol).layout
+    return data.load(task, layout, data_dir=DATA if DATA.is_dir() else TASKS, online=False)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_task_is_sound(path: Path) -> None:
+    task = load_task(path)
+    assert task.name == path.stem
+    assert registry.get_task(task.name) == task
+    registry.get_protocol(task.protocol).check(task)
+    assert task.title
+    assert len(task.title) <= 120
+    assert "\n" not in task.title
+    assert task.licence
+    assert task.languages == ("eng",)
+    assert task.redistributable == (task.name in SHIPPED)
+    assert len(task.measures) > 1
+    assert task.reference.startswith(("https://", "http://")) or task.name in SHIPPED
+    if "hub" in task.data:
+        assert re.fullmatch(r"[0-9a-f]{40}", task.data["hub"]["revision"])
+    assert all(isinstance(n, int) and n > 0 for k, n in task.expect.items() if k != "digest")
+
+
+def test_names_are_unique_whatever_their_case() -> None:
+    names = [path.stem.lower() for path in FILES]
+    assert len(set(names)) == len(names)
+    assert len(registry.task_files()) == len(FILES)
+
+
+def test_the_digest_is_known_where_the_data_are() -> None:
+    known = {name for name, task in tasks().items() if "digest" in task.expect}
+    assert known == REAL | SHIPPED
+
+
+@pytest.mark.parametrize("name", sorted(registry.suites()))
+def test_suite_names_existing_tasks_once(name: str) -> None:
+    suite = registry.get_suite(name)
+    members = suite.all_tasks()
+    assert suite.title
+    assert members
+    assert len(set(members)) == len(members)
+    assert set(members) <= set(registry.task_files())
+
+
+def test_suites_are_the_published_ones() -> None:
+    assert set(registry.get_suite("quick").tasks) == SHIPPED
+    assert set(registry.get_suite("sts").tasks) == {
+        "STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark", "SICK-R",
+    }  # fmt: skip
+    beir = registry.get_suite("beir")
+    assert len(beir.tasks) == 14
+    (forums,) = beir.groups
+    assert forums.name == "CQADupStack"
+    assert len(forums.tasks) == 12
+
+
+def test_the_forums_count_as_one_child_of_beir() -> None:
+    beir = registry.get_suite("beir")
+    scores = dict.fromkeys(beir.tasks, 0.5) | dict.fromkeys(beir.groups[0].tasks, 0.2)
+    assert beir.mean(scores) == pytest.approx((14 * 0.5 + 0.2) / 15)
+    del scores["CQADupstackTexRetrieval"]
+    assert beir.mean(scores) is None
+
+
+def test_hub_copies_are_mtebs() -> None:
+    """One test, since importing mteb takes seconds."""
+    mteb = pytest.importorskip("mteb")
+    wrong: list[str] = []
+    for name, task in tasks().items():
+        if "hub" not in task.data:
+            continue
+        theirs: Any = mteb.get_task(name)
+        ours = {
+            "path": task.data["hub"]["path"],
+            "revision": task.data["hub"]["revision"],
+            "splits": [task.split],
+            "main": task.main_measure.replace("@", "_at_"),
+            "ignores identical ids": bool(task.params.get("ignore_identical_ids")),
+        }
+        expected = {
+            "path": theirs.metadata.dataset["path"],
+            "revision": theirs.metadata.dataset["revision"],
+            "splits": theirs.metadata.eval_splits,
+            "main": theirs.metadata.main_score,
+            "ignores identical ids": bool(getattr(theirs, "ignore_identical_ids", False)),
+        }
+        assert task.data["hub"].get("config") == theirs.metadata.dataset.get("name")
+        wrong += [
+            f"{name}: {key} is {ours[key]}, mteb has {expected[key]}"
+            for key in ours
+            if ours[key] != expected[key]
+        ]
+    assert not wrong, "\n".join(wrong)
+    members = {task.metadata.name for task in mteb.get_benchmark("BEIR").tasks}
+    assert members - {"CQADupstackRetrieval"} == set(registry.get_suite("beir").tasks)
+
+
+@pytest.mark.parametrize("name", sorted(SHIPPED))
+def test_shipped_data_have_their_digest(name: str) -> None:
+    found = loaded(name)
+    assert found.source == "local"
+    assert found.digest == registry.get_task(name).expect["digest"]
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data at {DATA}")
+@pytest.mark.parametrize("name", sorted(REAL))
+def test_real_data_have_their_digest(name: str) -> None:
+    task = registry.get_task(name)
+    if not (DATA / task.data["local"]["folder"]).is_dir():
+        pytest.skip(f"no folder '{task.data['local']['folder']}' in {DATA}")
+    found = loaded(name)
+    assert found.source == "local"
+    assert found.digest == task.expect["digest"]
+    counts = found.data.counts()
+    assert {key: counts[key] for key in task.expect if key != "digest"} == {
+        key: value for key, value in task.expect.items() if key != "digest"
+    }
