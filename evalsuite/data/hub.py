@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -104,11 +105,22 @@ def _ids(table: datasets.Dataset) -> list[str]:
     return [str(i) for i in table["_id" if "_id" in table.column_names else "id"][:]]
 
 
+def _state(folder: Path) -> str:
+    """Return a hash of the files' names, sizes and times.
+
+    ``datasets`` finds what it has prepared by the folder's name, even after its files have changed.
+    """
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    seen = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.sha256(repr(seen).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+
+
 def _split(folder: Path, config: str | None, split: str) -> datasets.Dataset:
     import datasets
 
+    prepared = Path(datasets.config.HF_DATASETS_CACHE) / "evalsuite" / _state(folder)
     try:
-        found = datasets.load_dataset(str(folder), config)
+        found = datasets.load_dataset(str(folder), config, cache_dir=str(prepared))
     except (ValueError, OSError, datasets.exceptions.DatasetGenerationError) as error:
         raise DataError(
             f"Cannot read '{config or 'default'}' of '{folder.name}': {error}"

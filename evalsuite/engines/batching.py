@@ -21,12 +21,13 @@ class ShapeRule:
     Attributes:
         multiple: Padded lengths are multiples of this.
         least_tokens: A batch is filled up with empty rows to at least so many tokens.
-        fixed_rows: The number of rows is the same in every batch of a padded length.
+        fixed_tokens: Where not 0, every batch of a padded length has the same number of rows, as
+            many as make up so many tokens; a larger budget changes nothing then.
     """
 
     multiple: int = 4
     least_tokens: int = 0
-    fixed_rows: bool = False
+    fixed_tokens: int = 0
 
     def padded(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return padded lengths."""
@@ -34,11 +35,11 @@ class ShapeRule:
 
     def capacity(self, length: int, budget: int) -> int:
         """Return how many texts of a padded length fit the token budget; at least 1."""
-        return max(1, budget // length)
+        return max(1, min(budget, self.fixed_tokens or budget) // length)
 
     def rows(self, texts: int, length: int, budget: int) -> int:
         """Return the number of rows to run ``texts`` texts of a padded length in."""
-        if self.fixed_rows:
+        if self.fixed_tokens:
             return self.capacity(length, budget)
         return max(texts, -(-self.least_tokens // length))
 
@@ -51,7 +52,7 @@ def shape_rule(device: str, dtype: str) -> ShapeRule:
     512 rows, so smaller batches are filled up.
     """
     if device == "cuda":
-        return ShapeRule(multiple=8, fixed_rows=True)
+        return ShapeRule(multiple=8, fixed_tokens=4096)
     return ShapeRule(multiple=4, least_tokens=0 if dtype == "float32" else 512)
 
 

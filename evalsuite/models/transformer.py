@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
     from torch import Tensor
 
+_NOTHING_AFTER_LAYERS = {"bert", "roberta", "xlm-roberta", "electra", "camembert", "mpnet"}
+
 Forward = Callable[["Tensor", "Tensor", Role], "Tensor"]
 """``(ids [rows, length], mask [rows, length], role) -> vectors [rows, dim]``."""
 
@@ -130,7 +132,7 @@ def wrap_sentence_transformer(
             [module.float() for module in rest],
             model.tokenizer,
             prompts,
-            _checked_layer(spec, cast("Any", transformer).auto_model.config),
+            _layer(spec, cast("Any", transformer).auto_model),
         ),
         device=placement.device,
         max_length=_max_length(placement, model.max_seq_length),
@@ -188,7 +190,7 @@ def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder
         raise ModelError(f"Cannot load '{spec.name}': {error}") from error
     model = model.to(placement.device).eval()
     limit = getattr(model.config, "max_position_embeddings", None)
-    layer = _checked_layer(spec, model.config)
+    layer = _layer(spec, model)
     if placement.device_type == "cpu":
         pack_linears(model)
     pooling = spec.options.get("pooling", "mean")
@@ -229,11 +231,18 @@ def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
     return (states * real).sum(dim=1) / real.sum(dim=1).clamp_min(1e-9)
 
 
-def _checked_layer(spec: Spec, config: Any) -> int | None:
-    """Return the layer a spec asks for, or None for the last."""
-    layer = spec.integer("layer")
-    if layer is not None and layer > config.num_hidden_layers:
-        raise ModelError(f"layer={layer} is more than the {config.num_hidden_layers} layers.")
+def _layer(spec: Spec, model: Any) -> int | None:
+    """Return the layer to read hidden states of, or None for the last.
+
+    Where nothing follows the last layer, the layers above the one asked for are cut off instead:
+    the states are the same and the work is less.
+    """
+    layer, layers = spec.integer("layer"), model.config.num_hidden_layers
+    if layer is not None and layer > layers:
+        raise ModelError(f"layer={layer} is more than the {layers} layers there are.")
+    if layer is not None and model.config.model_type in _NOTHING_AFTER_LAYERS:
+        model.encoder.layer = model.encoder.layer[:layer]
+        return None
     return layer
 
 
