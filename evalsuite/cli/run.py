@@ -186,7 +186,7 @@ def _progress_bar(*, quiet: bool) -> Iterator[tuple[Any, Any, Any]]:
             else:
                 text = f"done in {event.seconds:.1f} s"
             line = f"{printable(event.task)}  {printable(model)}  {text}"
-            console.print(line, markup=False)
+            console.print(line, markup=False, soft_wrap=True)
             sys.stderr.flush()
 
         yield on_progress, on_task, log

@@ -52,12 +52,28 @@ class TopK:
         self._tie_rank = tie_rank.astype(np.uint64)
         self._best = np.full((queries, k), _EMPTY)
 
-    def merge(self, rows: slice, indices: Ints, scores: Floats) -> None:
-        """Merge candidates ``[rows, m]`` of some queries; -1 marks an empty place."""
-        keys = (_descending_bits(scores) << np.uint64(32)) | self._tie_rank[indices]
-        keys[indices < 0] = _EMPTY
-        keys = np.concatenate([self._best[rows], keys], axis=1)
-        self._best[rows] = np.partition(keys, self.k - 1, axis=1)[:, : self.k]
+    def floor(self, rows: slice) -> Floats:
+        """Return the score a document needs to enter, ``[rows]``; -inf while there is room."""
+        return _scores(self._best[rows].max(axis=1, initial=np.uint64(0)))
+
+    def merge(self, start: int, rows: Ints, documents: Ints, scores: Floats) -> None:
+        """Merge candidates: document and score of each, ``[m]``, ordered by query.
+
+        Args:
+            start: The query that row 0 stands for.
+            rows: Row of each candidate.
+            documents: Position of each candidate in the corpus.
+            scores: Its score.
+        """
+        if not len(rows):
+            return
+        counts = np.bincount(rows)
+        place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        keys = np.full((len(counts), self.k + int(counts.max())), _EMPTY)
+        mine = slice(start, start + len(counts))
+        keys[:, : self.k] = self._best[mine]
+        keys[rows, self.k + place] = _descending_bits(scores) | self._tie_rank[documents]
+        self._best[mine] = np.partition(keys, self.k - 1, axis=1)[:, : self.k]
 
     @cached_property
     def _sorted(self) -> NDArray[np.uint64]:
@@ -66,57 +82,65 @@ class TopK:
     @property
     def indices(self) -> Ints:
         """Document positions, best first, -1 where there is none, ``[queries, k]``."""
-        position = np.argsort(self._tie_rank)
-        tie_rank = np.minimum(self._sorted & _LOW_HALF, len(position) - 1).astype(np.int64)
-        return np.where(self._sorted == _EMPTY, -1, position[tie_rank])
+        position = np.append(np.argsort(self._tie_rank), -1)
+        empty = self._sorted == _EMPTY
+        place = np.where(empty, np.uint64(len(position) - 1), self._sorted & _LOW_HALF)
+        return position[place.astype(np.int64)]
 
     @property
     def scores(self) -> Floats:
         """Scores in the same order, -inf where there is none, ``[queries, k]``."""
-        bits = ~(self._sorted >> np.uint64(32)).astype(np.uint32)
-        bits = np.where(bits & _SIGN, bits ^ _SIGN, ~bits).astype(np.uint32)
-        return np.where(self._sorted == _EMPTY, -np.inf, bits.view(np.float32)).astype(np.float32)
+        return _scores(self._sorted)
 
 
 def _descending_bits(scores: Floats) -> NDArray[np.uint64]:
-    """Return integers that order as the float32 scores do, the largest score first."""
+    """Return integers that order as the float32 scores do, the largest first, low half empty."""
     bits = (scores + np.float32(0)).view(np.uint32)  # -0.0 becomes 0.0: they are equal
     ascending = np.where(bits & _SIGN, ~bits, bits | _SIGN)
-    return (~ascending).astype(np.uint64)
+    return (~ascending).astype(np.uint64) << np.uint64(32)
 
 
-def exact_cut(scores: Floats, tie_rank: Ints, k: int) -> Ints:
-    """Return the columns of the best k of each row in no order, ties at the cut by ``tie_rank``.
+def _scores(keys: NDArray[np.uint64]) -> Floats:
+    """Return the scores inside keys; -inf for an empty place."""
+    bits = ~(keys >> np.uint64(32)).astype(np.uint32)
+    bits = np.where(bits & _SIGN, bits ^ _SIGN, ~bits)
+    return np.where(keys == _EMPTY, np.float32(-np.inf), bits.view(np.float32))
+
+
+def _cut(scores: Floats, k: int) -> Floats:
+    """Return the k-th largest score of each row, ``[n]``."""
+    place = scores.shape[1] - k
+    cut: Floats = np.partition(scores, place, axis=1)[:, place]
+    return cut
+
+
+def _candidates(scores: Floats, k: int, floor: Floats) -> tuple[Ints, Ints, Floats]:
+    """Return row, column and value of every score that may be among the best k of its row.
+
+    All that tie at the cut are candidates, so that the cut is exact.
 
     Args:
-        scores: ``[n, m]`` with m > k.
-        tie_rank: ``[m]``.
-        k: How many.
+        scores: ``[n, m]``.
+        k: How many are kept.
+        floor: ``[n]`` scores below which nothing is needed.
     """
-    kept = np.empty((len(scores), k), dtype=np.int64)
-    for i, row in enumerate(scores):
-        cut = np.partition(row, len(row) - k)[len(row) - k]
-        above = np.flatnonzero(row > cut)
-        level = np.flatnonzero(row == cut)
-        level = level[np.argsort(tie_rank[level], kind="stable")][: k - len(above)]
-        kept[i] = np.concatenate([above, level])
-    return kept
+    if scores.shape[1] > k and not np.isfinite(floor).all():
+        floor = np.maximum(floor, _cut(scores, k))
+    rows, columns = np.nonzero(scores >= floor[:, None])
+    return rows, columns, scores[rows, columns]
 
 
-def _torch_candidates(scores: torch.Tensor, k: int, tie_rank: Ints) -> tuple[Ints, Floats]:
-    """Return columns and values of the best k of each row, exact where scores tie at the cut."""
+def _torch_candidates(scores: torch.Tensor, k: int, floor: Floats) -> tuple[Ints, Ints, Floats]:
+    """As :func:`_candidates`, where the scores are."""
     import torch
 
-    values, columns = torch.topk(scores, k, dim=1, sorted=False)
-    cut = values.amin(dim=1, keepdim=True)
-    tied = ((scores == cut).sum(dim=1) > (values == cut).sum(dim=1)).cpu().numpy()
-    found, best = columns.cpu().numpy(), values.cpu().numpy()
-    if tied.any():
-        rows = np.flatnonzero(tied)
-        some = scores[torch.from_numpy(rows).to(scores.device)].cpu().numpy()
-        found[rows] = exact_cut(some, tie_rank, k)
-        best[rows] = np.take_along_axis(some, found[rows], axis=1)
-    return found, best
+    if scores.device.type == "cpu":
+        return _candidates(scores.numpy(), k, floor)
+    least = torch.from_numpy(floor).to(scores.device)
+    if scores.shape[1] > k and not np.isfinite(floor).all():
+        least = torch.maximum(least, torch.topk(scores, k, dim=1, sorted=False).values.amin(1))
+    rows, columns = torch.nonzero(scores >= least[:, None], as_tuple=True)
+    return rows.cpu().numpy(), columns.cpu().numpy(), scores[rows, columns].cpu().numpy()
 
 
 def _filled_up(vectors: Floats, multiple: int) -> Floats:
@@ -153,17 +177,12 @@ def search(
     offset = 0
     for shard in shards:
         block = torch.from_numpy(_filled_up(shard, _DOCUMENT_MULTIPLE)).to(device)
-        ranks = tie_rank[offset : offset + len(shard)]
         step = max(1, _BLOCK_CELLS // len(block) // _QUERY_MULTIPLE) * _QUERY_MULTIPLE
         for start in range(0, len(queries), step):
-            scores = q[start : start + step] @ block.T
-            scores = scores[: len(queries) - start, : len(shard)]
-            if len(shard) > k:
-                columns, values = _torch_candidates(scores, k, ranks)
-            else:
-                values = scores.cpu().numpy()
-                columns = np.broadcast_to(np.arange(len(shard)), values.shape)
-            best.merge(slice(start, start + len(values)), columns + offset, values)
+            some = slice(start, min(start + step, len(queries)))
+            scores = (q[start : start + step] @ block.T)[: some.stop - start, : len(shard)]
+            rows, columns, values = _torch_candidates(scores, k, best.floor(some))
+            best.merge(start, rows, columns + offset, values)
         offset += len(shard)
     return best
 
@@ -182,17 +201,10 @@ def search_sparse(queries: csr_array, documents: csr_array, k: int, tie_rank: In
     step = max(1, _BLOCK_CELLS // max(1, documents.shape[0]))
     for start in range(0, queries.shape[0], step):
         scores = (queries[start : start + step] @ by_term).toarray().astype(np.float32)
+        positive = np.full(len(scores), np.nextafter(np.float32(0), np.float32(1)))
         if scores.shape[1] > k:
-            columns = exact_cut(scores, tie_rank, k)
-        else:
-            columns = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
-        values = np.take_along_axis(scores, columns, axis=1)
-        found = values > 0
-        best.merge(
-            slice(start, start + len(values)),
-            np.where(found, columns, -1),
-            np.where(found, values, -np.inf).astype(np.float32),
-        )
+            positive = np.maximum(positive, _cut(scores, k))
+        best.merge(start, *_candidates(scores, k, positive))
     return best
 
 
@@ -218,6 +230,7 @@ def search_faiss(
             index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
         index.add(np.ascontiguousarray(shard))
         values, columns = index.search(np.ascontiguousarray(queries), min(k, len(shard)))
-        best.merge(slice(0, len(queries)), columns + offset, cast("Floats", values))
+        rows = np.repeat(np.arange(len(queries)), columns.shape[1])
+        best.merge(0, rows, columns.ravel() + offset, cast("Floats", values).ravel())
         offset += len(shard)
     return best
