@@ -13,13 +13,15 @@ DATA = Path(os.environ.get("EVALSUITE_DATA", Path(__file__).parents[2] / "shared
 
 pytestmark = pytest.mark.skipif(not DATA.is_dir(), reason=f"no real data at {DATA}")
 
-# all-MiniLM-L6-v2 in fp32, printed by mteb on the same files
+# all-MiniLM-L6-v2 in fp32, as published in mteb's results repository
 MTEB_FAST = {"STSBenchmark": 0.820325}
 MTEB_SLOW = {
-    "STS12": 0.723676,
-    "STS13": 0.806002,
-    "STS14": 0.755997,
+    "STS12": 0.723690,
+    "STS13": 0.806032,
+    "STS14": 0.755891,
     "STS15": 0.853896,
+    "STS16": 0.789895,
+    "SICK-R": 0.775825,
     "SciFact": 0.645080,
 }
 

@@ -5,6 +5,7 @@ None of this imports torch, so that a finished run is recognised without loading
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import struct
@@ -58,10 +59,11 @@ def snapshot(name: str, revision: str) -> Path:
         "allow_patterns": list(PATTERNS),
     }
     try:
-        try:
-            return Path(huggingface_hub.snapshot_download(**where, local_files_only=True))
-        except LocalEntryNotFoundError:
-            return Path(huggingface_hub.snapshot_download(**where))
+        with contextlib.suppress(LocalEntryNotFoundError):
+            cached = Path(huggingface_hub.snapshot_download(**where, local_files_only=True))
+            if any(cached.rglob("*.safetensors")):  # else only part of it was ever fetched
+                return cached
+        return Path(huggingface_hub.snapshot_download(**where))
     except HFValidationError:
         raise UsageError(f"'{name[:80]}' is neither a folder nor a name on the hub.") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
