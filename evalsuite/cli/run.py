@@ -167,7 +167,11 @@ def _progress_bar(*, quiet: bool) -> Iterator[tuple[Any, Any, Any]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console, transient=True, disable=quiet) as bar:
+    hidden = quiet or not console.is_terminal
+    # redrawing takes the processor from the model: twice a second is enough
+    with Progress(
+        *columns, console=console, transient=True, disable=hidden, refresh_per_second=2
+    ) as bar:
         current = bar.add_task("starting", total=None)
 
         def on_task(task: Task) -> None:
