@@ -142,29 +142,12 @@ def evaluate(
     }
 
 
-def rank_documents(
-    scores: NDArray[np.floating[Any]], tie_rank: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    """Orders the documents of each query as trec_eval does.
-
-    Scores are compared as float32, which trec_eval up to 9.0.8 and pytrec_eval store
-    (trec_format.h, TEXT_RESULTS); trec_eval 10.0 keeps doubles and so breaks fewer ties.
-
-    Args:
-        scores: [n, m], higher is better; NaN ranks last.
-        tie_rank: [n, m] or [m], the lower first among equal scores, see tie_ranks.
-
-    Returns:
-        [n, m], column indices, best first.
-    """
-    negated = -np.asarray(scores, np.float32)
-    return np.lexsort((np.broadcast_to(tie_rank, negated.shape), negated), axis=-1)
-
-
 def tie_ranks(doc_ids: Sequence[str]) -> NDArray[np.int64]:
     """Returns the place of each document among documents of equal score.
 
-    trec_eval puts the greater id first, by strcmp (form_res_rels.c, comp_sim_docno).
+    trec_eval puts the greater id first, by strcmp (form_res_rels.c, comp_sim_docno). Scores tie as
+    float32, which trec_eval up to 9.0.8 and pytrec_eval store (trec_format.h, TEXT_RESULTS);
+    trec_eval 10.0 keeps doubles and so breaks fewer ties.
 
     Returns:
         [n_docs], position of each id in descending order.

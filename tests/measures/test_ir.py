@@ -9,7 +9,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from evalsuite.measures.ir import DEFAULT_KS, Judgements, evaluate, rank_documents, tie_ranks
+from evalsuite.engines.search import TopK
+from evalsuite.measures.ir import DEFAULT_KS, Judgements, evaluate, tie_ranks
 
 Qrels = dict[str, dict[str, int]]
 Run = dict[str, dict[str, float]]
@@ -47,13 +48,20 @@ def trec_eval(qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
     return values
 
 
+def ranked(scores: NDArray[np.float64], tie_rank: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Ranks documents as a search does; -inf marks one that was not found."""
+    best = TopK(len(scores), scores.shape[1], tie_rank)
+    rows, documents = np.nonzero(~np.isneginf(scores))
+    best.merge(0, rows, documents, scores[rows, documents].astype(np.float32))
+    return best.indices
+
+
 def rank(run: Run, doc_ids: Sequence[str]) -> NDArray[np.int64]:
     """Ranks the run's documents, -1 after the last."""
     scores = np.array(
         [[run.get(query, {}).get(doc, -np.inf) for doc in doc_ids] for query in QUERY_IDS]
     )
-    order = rank_documents(scores, tie_ranks(doc_ids))
-    return np.where(np.isneginf(np.take_along_axis(scores, order, axis=1)), -1, order)
+    return ranked(scores, tie_ranks(doc_ids))
 
 
 def assert_equals_trec_eval(doc_ids: Sequence[str], qrels: Qrels, run: Run) -> None:
@@ -195,9 +203,8 @@ def test_cutoffs_start_at_one() -> None:
         scores_of([0], {"a": 1}, ks=(0, 1))
 
 
-def test_rank_documents_compares_float32() -> None:
-    """Scores that differ only in float64 tie; ties go to the lower tie rank, per query."""
+def test_rankings_compare_float32() -> None:
+    """Scores that differ only in float64 tie; ties go to the lower tie rank."""
     scores = np.array([[1.0 - 1e-9, 1.0, 2.0], [0.0, -0.0, -1.0]])
-    assert rank_documents(scores, np.array([0, 1, 2])).tolist() == [[2, 0, 1], [0, 1, 2]]
-    per_query = np.array([[1, 0, 2], [1, 0, 2]])
-    assert rank_documents(scores, per_query).tolist() == [[2, 1, 0], [1, 0, 2]]
+    assert ranked(scores, np.array([0, 1, 2])).tolist() == [[2, 0, 1], [0, 1, 2]]
+    assert ranked(scores, np.array([1, 0, 2])).tolist() == [[2, 1, 0], [1, 0, 2]]
