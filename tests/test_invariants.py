@@ -129,12 +129,12 @@ def test_2_global_random_state_moves_nothing(tasks: list[str], tmp_path: Path) -
 KILL = """
 import os, signal
 import evalsuite.models.transformer as t
-real = t.TorchEncoder.forward
-def forward(self, ids, mask, role):
+real = t.TorchEncoder.forward_unpadded
+def forward(self, rows, role):
     if role == "document":  # the second task has begun, its queries are encoded
         os.kill(os.getpid(), signal.SIGKILL)
-    return real(self, ids, mask, role)
-t.TorchEncoder.forward = forward
+    return real(self, rows, role)
+t.TorchEncoder.forward_unpadded = forward
 """
 
 
@@ -163,6 +163,7 @@ def test_2_padding_rule_is_what_makes_it_hold() -> None:
     assert (ShapeRule().padded(lengths) % 4 == 0).all()
     assert (ShapeRule().padded(lengths) >= np.maximum(lengths, 1)).all()
     assert (ShapeRule().padded(lengths) - np.maximum(lengths, 1) < 4).all()
+    assert ShapeRule().unpadded().padded(lengths[1:]).tolist() == lengths[1:].tolist()
 
 
 # 4. a reader that finds nothing fails

@@ -1,8 +1,9 @@
 """Which texts run together, and in which shape.
 
-The shape a text is run in depends on that text alone: its padded length is its own length rounded
-up to a small multiple, and a batch never mixes padded lengths. Where the number of rows could
-change the last bits as well (CUDA, and low precision on CPUs), rows are filled up.
+The shape a text is run in depends on that text alone. Padded, its length is its own rounded up to a
+small multiple, and a batch never mixes padded lengths; unpadded, texts are laid end to end and
+nothing but products of single tokens spans them. Where the number of rows could change the last
+bits as well (CUDA, and low precision on CPUs), rows are filled up.
 """
 
 from __future__ import annotations
@@ -23,11 +24,20 @@ class ShapeRule:
         least_tokens: A batch is filled up with empty rows to at least so many tokens.
         fixed_tokens: Where not 0, every batch of a padded length has the same number of rows, as
             many as make up so many tokens; a larger budget changes nothing then.
+        mixed: Whether texts of different lengths share a batch, laid end to end.
     """
 
     multiple: int = 4
     least_tokens: int = 0
     fixed_tokens: int = 0
+    mixed: bool = False
+
+    def unpadded(self) -> ShapeRule:
+        """Return the rule for a model that runs texts laid end to end.
+
+        A product of a handful of rows takes another path through oneDNN than one of many.
+        """
+        return ShapeRule(multiple=1, least_tokens=max(16, self.least_tokens), mixed=True)
 
     def padded(self, lengths: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return padded lengths."""
@@ -42,6 +52,10 @@ class ShapeRule:
         if self.fixed_tokens:
             return self.capacity(length, budget)
         return max(texts, -(-self.least_tokens // length))
+
+    def copies(self, lengths: NDArray[np.int64]) -> int:
+        """Return how many copies of its last text fill up a mixed batch."""
+        return max(0, -(-(self.least_tokens - int(lengths.sum())) // int(lengths[-1])))
 
 
 def shape_rule(device: str, dtype: str) -> ShapeRule:
@@ -59,7 +73,7 @@ def shape_rule(device: str, dtype: str) -> ShapeRule:
 def plan(
     lengths: NDArray[np.int64], rule: ShapeRule, budget: int
 ) -> Iterator[tuple[int, NDArray[np.int64]]]:
-    """Yield batches as (padded length, indices of its texts), longest first.
+    """Yield batches as (padded length of the longest, indices of its texts), longest first.
 
     Longest first, so that memory runs out at once or not at all.
 
@@ -70,8 +84,16 @@ def plan(
     """
     padded = rule.padded(lengths)
     order = np.argsort(-padded, kind="stable")
-    values, starts = np.unique(-padded[order], return_index=True)
-    for length, group in zip(-values, np.split(order, starts[1:]), strict=True):
-        size = rule.capacity(int(length), budget)
-        for start in range(0, len(group), size):
-            yield int(length), group[start : start + size]
+    groups = [order] if rule.mixed else np.split(order, np.flatnonzero(np.diff(padded[order])) + 1)
+    for group in groups:
+        ends = np.cumsum(padded[group])
+        start = 0
+        while start < len(group):
+            length, before = int(padded[group[start]]), ends[start] - padded[group[start]]
+            size = (
+                max(1, int(np.searchsorted(ends, before + budget, side="right")) - start)
+                if rule.mixed
+                else rule.capacity(length, budget)
+            )
+            yield length, group[start : start + size]
+            start += size

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,11 @@ class PlainEncoder(Protocol):
 
 
 class TokenEncoder(Protocol):
-    """A model whose batches the engine composes."""
+    """A model whose batches the engine composes.
+
+    One that needs no padding also has ``needs_padding = False`` and
+    ``forward_unpadded(rows of token ids, role)``, which takes texts of any lengths.
+    """
 
     @property
     def pad_id(self) -> int:
@@ -215,26 +219,36 @@ class EncodingEngine:
     def _run_tokens(
         self, encoder: TokenEncoder, texts: list[str], keys: Keys, role: Role
     ) -> Vectors:
-        ids = encoder.tokenize(texts)
+        ids, members = _distinct(encoder.tokenize(texts))
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
-        left = np.arange(len(texts))
+        rule = self._shapes(encoder)
+        left = np.arange(len(ids))
         parts: list[tuple[NDArray[np.int64], Vectors]] = []
+        done = 0
         while len(left):
-            done = np.zeros(len(texts), dtype=bool)
-            for length, batch in plan(lengths[left], self.rule, self.batch_tokens):
+            run = np.zeros(len(ids), dtype=bool)
+            for length, batch in plan(lengths[left], rule, self.batch_tokens):
                 rows = left[batch]
                 vectors = self._try_batch(encoder, [ids[i] for i in rows], length, role)
                 if vectors is None:
                     break  # memory ran out: plan what is left again, in smaller batches
-                parts.append((rows, checked(vectors, [texts[i] for i in rows])))
-                self.cache.put(keys[rows], parts[-1][1])
-                done[rows] = True
-                self._advance(len(rows), sum(len(r) for r, _ in parts), len(texts))
-            left = left[~done[left]]
+                sharing = [members[i] for i in rows]
+                vectors = checked(vectors, [texts[i[0]] for i in sharing])
+                where = np.concatenate(sharing)
+                parts.append((where, vectors.repeat([len(i) for i in sharing], axis=0)))
+                self.cache.put(keys[where], parts[-1][1])
+                run[rows] = True
+                done += len(where)
+                self._advance(len(where), done, len(texts))
+            left = left[~run[left]]
         out = np.empty((len(texts), parts[0][1].shape[1]), np.float32)
-        for rows, vectors in parts:
-            out[rows] = vectors
+        for where, vectors in parts:
+            out[where] = vectors
         return out
+
+    def _shapes(self, encoder: TokenEncoder) -> ShapeRule:
+        """Return the shapes this encoder's texts are run in."""
+        return self.rule if getattr(encoder, "needs_padding", True) else self.rule.unpadded()
 
     def _try_batch(
         self, encoder: TokenEncoder, rows: list[list[int]], length: int, role: Role
@@ -244,13 +258,16 @@ class EncodingEngine:
         Raises:
             ModelError: Memory runs out on the smallest batch there is.
         """
-        n = self.rule.rows(len(rows), length, self.batch_tokens)
+        rule = self._shapes(encoder)
+        n = len(rows) if rule.mixed else rule.rows(len(rows), length, self.batch_tokens)
         try:
+            if rule.mixed:
+                return self._run_unpadded(encoder, rows, rule, role)
             return self._run_batch(encoder, rows, n, length, role)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
-            least = max(length, self.rule.least_tokens)
+            least = max(length, rule.least_tokens)
             if n == 1 or self.batch_tokens <= least:
                 raise ModelError(
                     f"Out of memory on the smallest batch, {n} x {length} tokens. Lower "
@@ -276,9 +293,25 @@ class EncodingEngine:
         vectors = encoder.forward(ids, mask, role)[: len(rows)]
         return cast("Vectors", vectors.float().cpu().numpy())
 
+    def _run_unpadded(
+        self, encoder: Any, rows: list[list[int]], rule: ShapeRule, role: Role
+    ) -> Vectors:
+        """Fill up with copies of the last text, run, and drop those added."""
+        filled = rows + rows[-1:] * rule.copies(np.array([len(row) for row in rows]))
+        vectors = encoder.forward_unpadded(filled, role)[: len(rows)]
+        return cast("Vectors", vectors.numpy())
+
     def _advance(self, n: int, done: int, total: int) -> None:
         self.texts_encoded += n
         self.progress(done, total)
+
+
+def _distinct(ids: list[list[int]]) -> tuple[list[list[int]], list[NDArray[np.int64]]]:
+    """Return distinct token sequences, and the texts that share each (case, accents, spaces)."""
+    members: dict[tuple[int, ...], list[int]] = {}
+    for i, row in enumerate(ids):
+        members.setdefault(tuple(row), []).append(i)
+    return [list(row) for row in members], [np.array(texts) for texts in members.values()]
 
 
 def _release_memory() -> None:

@@ -6,7 +6,9 @@ that the ranking does not depend on how the corpus was cut.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
@@ -56,22 +58,22 @@ class TopK:
         """Return the score a document needs to enter, ``[rows]``; -inf while there is room."""
         return _scores(self._best[rows].max(axis=1, initial=np.uint64(0)))
 
-    def merge(self, start: int, rows: Ints, documents: Ints, scores: Floats) -> None:
-        """Merge candidates: document and score of each, ``[m]``, ordered by query.
+    def merge(self, start: int, counts: Ints, documents: Ints, scores: Floats) -> None:
+        """Merge candidates, ordered by query.
 
         Args:
-            start: The query that row 0 stands for.
-            rows: Row of each candidate.
-            documents: Position of each candidate in the corpus.
-            scores: Its score.
+            start: The query of the first row.
+            counts: Candidates of each row, ``[n]``.
+            documents: Position of each candidate in the corpus, ``[m]``.
+            scores: Its score, ``[m]``.
         """
-        if not len(rows):
+        if not len(documents):
             return
-        counts = np.bincount(rows)
-        place = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place = np.arange(len(documents)) - np.repeat(np.cumsum(counts) - counts, counts)
         keys = np.full((len(counts), self.k + int(counts.max())), _EMPTY)
         mine = slice(start, start + len(counts))
         keys[:, : self.k] = self._best[mine]
+        rows = np.repeat(np.arange(len(counts)), counts)
         keys[rows, self.k + place] = _descending_bits(scores) | self._tie_rank[documents]
         self._best[mine] = np.partition(keys, self.k - 1, axis=1)[:, : self.k]
 
@@ -115,7 +117,7 @@ def _cut(scores: Floats, k: int) -> Floats:
 
 
 def _candidates(scores: Floats, k: int, floor: Floats) -> tuple[Ints, Ints, Floats]:
-    """Return row, column and value of every score that may be among the best k of its row.
+    """Return how many scores of each row may be among its best k, and their columns and values.
 
     All that tie at the cut are candidates, so that the cut is exact.
 
@@ -126,26 +128,50 @@ def _candidates(scores: Floats, k: int, floor: Floats) -> tuple[Ints, Ints, Floa
     """
     if scores.shape[1] > k and not np.isfinite(floor).all():
         floor = np.maximum(floor, _cut(scores, k))
-    rows, columns = np.nonzero(scores >= floor[:, None])
-    return rows, columns, scores[rows, columns]
+    wanted = scores >= floor[:, None]
+    counts = np.count_nonzero(wanted, axis=1)
+    flat = np.flatnonzero(wanted)
+    first = np.repeat(np.arange(len(scores)) * scores.shape[1], counts)
+    return counts, flat - first, scores.ravel()[flat]
 
 
 def _torch_candidates(scores: torch.Tensor, k: int, floor: Floats) -> tuple[Ints, Ints, Floats]:
-    """As :func:`_candidates`, where the scores are."""
+    """As :func:`_candidates`, on the device the scores are on."""
     import torch
 
-    if scores.device.type == "cpu":
-        return _candidates(scores.numpy(), k, floor)
     least = torch.from_numpy(floor).to(scores.device)
     if scores.shape[1] > k and not np.isfinite(floor).all():
         least = torch.maximum(least, torch.topk(scores, k, dim=1, sorted=False).values.amin(1))
-    rows, columns = torch.nonzero(scores >= least[:, None], as_tuple=True)
-    return rows.cpu().numpy(), columns.cpu().numpy(), scores[rows, columns].cpu().numpy()
+    wanted = scores >= least[:, None]
+    rows, columns = torch.nonzero(wanted, as_tuple=True)
+    found = wanted.sum(dim=1), columns, scores[rows, columns]
+    counts, places, values = (tensor.cpu().numpy() for tensor in found)
+    return counts, places, values
+
+
+def _keep(best: TopK, scores: torch.Tensor, start: int, offset: int) -> None:
+    """Merge a block of scores; on the CPU its rows are shared out over the cores."""
+
+    def keep(rows: slice) -> None:
+        mine = slice(start + rows.start, start + rows.stop)
+        pick = _candidates if on_cpu else _torch_candidates
+        some: Any = block[rows]
+        counts, columns, values = pick(some, best.k, best.floor(mine))
+        best.merge(mine.start, counts, columns + offset, values)
+
+    on_cpu = scores.device.type == "cpu"
+    block = np.ascontiguousarray(scores.numpy()) if on_cpu else scores
+    cores = (os.cpu_count() or 1) if on_cpu else 1
+    edges = np.linspace(0, len(block), min(cores, len(block)) + 1).astype(int)
+    with ThreadPoolExecutor(cores) as threads:
+        list(threads.map(keep, map(slice, edges[:-1], edges[1:])))
 
 
 def _filled_up(vectors: Floats, multiple: int) -> Floats:
     """Append zero rows up to a multiple, at least one."""
     rows = max(1, -(-len(vectors) // multiple)) * multiple
+    if rows == len(vectors):
+        return np.ascontiguousarray(vectors)
     filled = np.zeros((rows, vectors.shape[1]), np.float32)
     filled[: len(vectors)] = vectors
     return filled
@@ -178,11 +204,11 @@ def search(
     for shard in shards:
         block = torch.from_numpy(_filled_up(shard, _DOCUMENT_MULTIPLE)).to(device)
         step = max(1, _BLOCK_CELLS // len(block) // _QUERY_MULTIPLE) * _QUERY_MULTIPLE
+        held = torch.empty(min(step, len(q)), len(block), device=device)  # fresh pages cost time
         for start in range(0, len(queries), step):
-            some = slice(start, min(start + step, len(queries)))
-            scores = (q[start : start + step] @ block.T)[: some.stop - start, : len(shard)]
-            rows, columns, values = _torch_candidates(scores, k, best.floor(some))
-            best.merge(start, rows, columns + offset, values)
+            some = q[start : start + step]
+            scores = torch.mm(some, block.T, out=held[: len(some)])
+            _keep(best, scores[: len(queries) - start, : len(shard)], start, offset)
         offset += len(shard)
     return best
 
@@ -230,7 +256,7 @@ def search_faiss(
             index = faiss.index_cpu_to_gpu(faiss.StandardGpuResources(), 0, index)
         index.add(np.ascontiguousarray(shard))
         values, columns = index.search(np.ascontiguousarray(queries), min(k, len(shard)))
-        rows = np.repeat(np.arange(len(queries)), columns.shape[1])
-        best.merge(0, rows, columns.ravel() + offset, cast("Floats", values).ravel())
+        counts = np.full(len(queries), columns.shape[1])
+        best.merge(0, counts, columns.ravel() + offset, cast("Floats", values).ravel())
         offset += len(shard)
     return best

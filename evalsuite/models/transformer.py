@@ -17,6 +17,7 @@ from evalsuite.errors import ModelError
 from evalsuite.models.base import Placement
 from evalsuite.models.packing import pack_linears
 from evalsuite.models.spec import Spec
+from evalsuite.models.unpadded import UnpaddedBert, spans, unpadded
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -24,8 +25,10 @@ if TYPE_CHECKING:
 
 _NOTHING_AFTER_LAYERS = {"bert", "roberta", "xlm-roberta", "electra", "camembert", "mpnet"}
 
-Forward = Callable[["Tensor", "Tensor", Role], "Tensor"]
-"""``(ids [rows, length], mask [rows, length], role) -> vectors [rows, dim]``."""
+Padded = Callable[["Tensor", "Tensor"], "Tensor"]
+"""``(ids [rows, length], mask [rows, length]) -> token states [rows, length, dim]``."""
+Pool = Callable[["Tensor", "Tensor", Role], "Tensor"]
+"""``(token states [rows, length, dim], mask [rows, length], role) -> vectors [rows, dim]``."""
 
 
 @dataclass
@@ -34,15 +37,19 @@ class TorchEncoder:
 
     Attributes:
         tokenizer: A fast Hugging Face tokenizer.
-        run: The forward pass up to and including pooling.
+        states: The forward pass up to the token states.
+        pool: What makes vectors of them.
         device: Where it runs.
         max_length: Longest input in tokens.
+        unpadded: The same states of texts laid end to end, for models whose layers are known.
     """
 
     tokenizer: Any
-    run: Forward
+    states: Padded
+    pool: Pool
     device: str
     max_length: int
+    unpadded: UnpaddedBert | None = None
 
     @property
     def pad_id(self) -> int:
@@ -54,6 +61,11 @@ class TorchEncoder:
     def pad_left(self) -> bool:
         """Whether rows are filled up on the left."""
         return bool(self.tokenizer.padding_side == "left")
+
+    @property
+    def needs_padding(self) -> bool:
+        """Whether the texts of a batch must be filled up to one length."""
+        return self.unpadded is None
 
     def tokenize(self, texts: list[str]) -> list[list[int]]:
         """Return token ids with special tokens, cut at the maximum length."""
@@ -70,10 +82,24 @@ class TorchEncoder:
 
     def forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64], role: Role) -> Tensor:
         """Return vectors ``[rows, dim]`` in fp32."""
+        tokens, real = (torch.from_numpy(array).to(self.device) for array in (ids, mask))
         with torch.inference_mode():
-            return self.run(
-                torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device), role
-            ).float()
+            return self.pool(self.states(tokens, real).float(), real, role).float()
+
+    def forward_unpadded(self, rows: Sequence[Sequence[int]], role: Role) -> Tensor:
+        """Return vectors ``[rows, dim]`` in fp32 of texts of any lengths, none empty."""
+        assert self.unpadded is not None
+        with torch.inference_mode():
+            states = self.unpadded(rows).float()
+            parts = [
+                self.pool(
+                    states[span].view(texts, length, -1),
+                    torch.ones(texts, length, dtype=torch.int64),
+                    role,
+                )
+                for span, texts, length in spans([len(row) for row in rows])
+            ]
+            return torch.cat(parts).float()
 
 
 def _quiet() -> None:
@@ -123,53 +149,78 @@ def wrap_sentence_transformer(
         return cast("PlainEncoder", model)
     if spec.flag("normalize") is False:
         rest = [module for module in rest if not isinstance(module, Normalize)]
+    rest = [module.float() for module in rest]
+    layer = _layer(spec, cast("Any", transformer).auto_model)
+    direct = _prepared(cast("Any", transformer).auto_model, model.tokenizer, placement, layer)
     if placement.device_type == "cpu":
-        pack_linears(transformer)
+        for module in rest:
+            pack_linears(module)
     return TorchEncoder(
         tokenizer=model.tokenizer,
-        run=_Modules(
-            transformer,
-            [module.float() for module in rest],
-            model.tokenizer,
-            prompts,
-            _layer(spec, cast("Any", transformer).auto_model),
-        ),
+        states=_Transformer(transformer, model.tokenizer, layer),
+        pool=_Head(rest, model.tokenizer, prompts),
         device=placement.device,
         max_length=_max_length(placement, model.max_seq_length),
+        unpadded=direct,
     )
 
 
+def _prepared(
+    model: Any, tokenizer: Any, placement: Placement, layer: int | None
+) -> UnpaddedBert | None:
+    """Make a transformers model fast on the CPU; return its forward without padding, if known."""
+    if placement.device_type != "cpu":
+        return None
+    no_text_is_empty = bool(tokenizer("")["input_ids"])
+    direct = unpadded(model) if layer is None and no_text_is_empty else None
+    if direct is None:
+        pack_linears(model)
+    return direct
+
+
 @dataclass
-class _Modules:
-    """The modules of a sentence-transformers model, run one after the other.
+class _Transformer:
+    """The first module of a sentence-transformers model: the only one in the dtype asked for."""
 
-    Only the transformer runs in the dtype asked for; pooling and what follows run in fp32.
-    """
-
-    transformer: Any
-    rest: Sequence[Any]
+    module: Any
     tokenizer: Any
-    prompts: Prompts
     layer: int | None
 
-    def __call__(self, ids: Tensor, mask: Tensor, role: Role) -> Tensor:
-        """Return vectors ``[rows, dim]``."""
+    def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Return token states ``[rows, length, dim]``."""
         features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(ids)
+        states: Tensor
         if self.layer is None:
-            features = self.transformer(features)
+            states = self.module(features)["token_embeddings"]
         else:
-            output = self.transformer.auto_model(**features, output_hidden_states=True)
-            features["token_embeddings"] = output.hidden_states[self.layer]
-        features["token_embeddings"] = features["token_embeddings"].float()
+            output = self.module.auto_model(**features, output_hidden_states=True)
+            states = output.hidden_states[self.layer]
+        return states
+
+
+@dataclass
+class _Head:
+    """The modules after the transformer, run in fp32 one after the other."""
+
+    modules: Sequence[Any]
+    tokenizer: Any
+    prompts: Prompts
+
+    def __call__(self, states: Tensor, mask: Tensor, role: Role) -> Tensor:
+        """Return vectors ``[rows, dim]``."""
+        rows = len(states)
+        if rows == 1:  # products of a single row sum in another order
+            states, mask = states.expand(2, -1, -1), mask.expand(2, -1)
+        features: dict[str, Any] = {"token_embeddings": states, "attention_mask": mask}
         prompt = self.prompts.text(role)
         if prompt and not self.prompts.pooled:
             features["prompt_length"] = len(self.tokenizer(prompt)["input_ids"]) - 1
-        for module in self.rest:
+        for module in self.modules:
             features = module(features)
         vectors: Tensor = features["sentence_embedding"]
-        return vectors
+        return vectors[:rows]
 
 
 def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder:
@@ -191,20 +242,20 @@ def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder
     model = model.to(placement.device).eval()
     limit = getattr(model.config, "max_position_embeddings", None)
     layer = _layer(spec, model)
-    if placement.device_type == "cpu":
-        pack_linears(model)
     pooling = spec.options.get("pooling", "mean")
 
-    def run(ids: Tensor, mask: Tensor, role: Role) -> Tensor:
+    def states(ids: Tensor, mask: Tensor) -> Tensor:
         output = model(input_ids=ids, attention_mask=mask, output_hidden_states=layer is not None)
-        states = output.last_hidden_state if layer is None else output.hidden_states[layer]
-        return pool(states.float(), mask, pooling)
+        found: Tensor = output.last_hidden_state if layer is None else output.hidden_states[layer]
+        return found
 
     return TorchEncoder(
         tokenizer=tokenizer,
-        run=run,
+        states=states,
+        pool=lambda states, mask, role: pool(states, mask, pooling),
         device=placement.device,
         max_length=_max_length(placement, min(tokenizer.model_max_length, limit or 10**6)),
+        unpadded=_prepared(model, tokenizer, placement, layer),
     )
 
 

@@ -121,7 +121,7 @@ def test_the_best_are_kept_exactly_whatever_their_sign_or_size() -> None:
     assert best.floor(slice(0, 1)).tolist() == [-np.inf]
     for start in (0, 3, 6):
         some = np.arange(start, min(start + 3, 8))
-        best.merge(0, np.zeros(len(some), np.int64), some, scores[some])
+        best.merge(0, np.array([len(some)]), some, scores[some])
     assert best.indices.tolist() == [[5, 7, 3, 2, 1, 0, 6, 4]]  # 0.0 equals -0.0: ties
     assert best.scores[0].tolist() == sorted(scores.tolist(), reverse=True)
     assert best.floor(slice(0, 1)).tolist() == [scores[4]]

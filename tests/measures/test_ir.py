@@ -51,8 +51,9 @@ def trec_eval(qrels: Qrels, run: Run) -> dict[str, dict[str, float]]:
 def ranked(scores: NDArray[np.float64], tie_rank: NDArray[np.int64]) -> NDArray[np.int64]:
     """Ranks documents as a search does; -inf marks one that was not found."""
     best = TopK(len(scores), scores.shape[1], tie_rank)
-    rows, documents = np.nonzero(~np.isneginf(scores))
-    best.merge(0, rows, documents, scores[rows, documents].astype(np.float32))
+    found = ~np.isneginf(scores)
+    documents = np.nonzero(found)[1]
+    best.merge(0, found.sum(axis=1), documents, scores[found].astype(np.float32))
     return best.indices
 
 
