@@ -319,14 +319,13 @@ def _scores(task: Task, outcome: Outcome, seed: int) -> dict[str, Score]:
     scores = {}
     for name in task.measures:
         measure = measures.parse(name)
-        columns = outcome.items.scored(measure)
-        n = len(columns[measure.columns[0]])
-        if n == 0:
+        sample = outcome.items.sample(measure)
+        if sample.n_rows == 0:
             raise ModelError(f"{task}: every item was excluded, nothing is left to score.")
         interval = None
         if name == task.main_measure:
             interval = stats.bootstrap_interval(
-                measure, columns, seed=stats.derived_seed(seed, str(task), "interval")
+                measure, sample, seed=stats.derived_seed(seed, str(task), "interval")
             )
-        scores[name] = Score(float(measure.aggregate(columns, None)), n, interval)
+        scores[name] = Score(float(stats.score(measure, sample)), sample.n_rows, interval)
     return scores

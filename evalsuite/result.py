@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite import measures
+from evalsuite.stats import Sample
 
 SCHEMA_VERSION = 1
 OK, FAILED, EXCLUDED = "ok", "failed", "excluded"
@@ -30,6 +31,7 @@ class Items:
         columns: Numbers, each ``[n]``; NaN in rows that are not ok.
         status: ``ok``, ``failed`` or ``excluded`` (by the protocol's own rule), ``[n]``.
         group: Part an item belongs to (language, subforum), or None.
+        cluster: Larger thing an item comes from (its document) and is resampled with, or None.
         replicate: Training seed, draw or timing repeat; all 0 where there is none.
         timed: Names of the columns that vary from run to run.
     """
@@ -38,6 +40,7 @@ class Items:
     columns: Mapping[str, NDArray[np.float64]]
     status: NDArray[np.str_]
     group: NDArray[np.str_] | None = None
+    cluster: NDArray[np.str_] | None = None
     replicate: NDArray[np.int64] | None = None
     timed: frozenset[str] = frozenset()
 
@@ -56,16 +59,56 @@ class Items:
             **{status: int((self.status == status).sum()) for status in (OK, FAILED, EXCLUDED)},
         }
 
-    def scored(self, measure: measures.Measure) -> dict[str, NDArray[np.float64]]:
-        """Columns a measure aggregates: excluded items left out, failed ones at their worst."""
+    def sample(self, measure: measures.Measure) -> Sample:
+        """Rows a measure aggregates: excluded items left out, failed ones at their worst.
+
+        Raises:
+            KeyError: The table lacks a column the measure reads.
+        """
         kept = self.status != EXCLUDED
         failed = (self.status == FAILED)[kept]
         columns = {}
         for name in measure.columns:
             values = self.columns[name][kept]
-            is_gold = name == "gold"
-            columns[name] = values if is_gold else np.where(failed, measure.worst, values)
-        return columns
+            columns[name] = values if name == "gold" else np.where(failed, measure.worst, values)
+        group = None if self.group is None else _codes(self.group[kept])
+        replicate = None if self.replicate is None else _codes(self.replicate[kept])
+        unit = None
+        if self.cluster is not None:
+            unit = _codes(self.cluster[kept], group)
+        elif replicate is not None and replicate.any():
+            unit = _codes(np.asarray(self.ids, dtype=object)[kept], group)
+        return Sample(columns, unit, group, replicate)
+
+    def ordered(self) -> Items:
+        """Return the same table by group, item and replicate: tables of the same items line up."""
+        keys: list[Any] = [] if self.replicate is None else [self.replicate]
+        keys.append(_codes(np.asarray(self.ids, dtype=object)))
+        if self.group is not None:
+            keys.append(_codes(self.group))
+        order = np.lexsort(keys)
+
+        def taken(values: Any) -> Any:
+            return None if values is None else values[order]
+
+        return Items(
+            ids=[self.ids[i] for i in order],
+            columns={name: values[order] for name, values in self.columns.items()},
+            status=self.status[order],
+            group=taken(self.group),
+            cluster=taken(self.cluster),
+            replicate=taken(self.replicate),
+            timed=self.timed,
+        )
+
+
+def _codes(values: Any, within: Any = None) -> NDArray[np.int64]:
+    """Number distinct values from 0, those of each part apart."""
+    codes = np.unique(values, return_inverse=True)[1].astype(np.int64)
+    if within is None:
+        return codes
+    pairs = within * (codes.max(initial=0) + 1) + codes
+    return np.unique(pairs, return_inverse=True)[1].astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -96,7 +139,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Score:
-    """A measure's value with its 95 % interval (main measure only) and its number of items."""
+    """A measure's value with its 95 % interval (main measure only) and its number of items.
+
+    ``n`` is 0 where the source of an imported result does not state it.
+    """
 
     value: float
     n: int
@@ -119,6 +165,7 @@ class Result:
         items_digest: sha256 of the item table's content.
         run: What varies from run to run: date, phases, packages, hardware, command, tags.
         path: Where it is stored, once it is.
+        origin: Tool, task, revision and file an imported result comes from; None for own results.
     """
 
     task: Mapping[str, Any]
@@ -132,6 +179,12 @@ class Result:
     items_digest: str
     run: Mapping[str, Any]
     path: Path | None = None
+    origin: Mapping[str, Any] | None = None
+
+    @property
+    def imported(self) -> bool:
+        """Whether another tool made it: no fingerprint, no items, outside ranks and tests."""
+        return self.origin is not None
 
     @property
     def main_score(self) -> float:
@@ -164,4 +217,4 @@ class Result:
             "device": self.settings["device"],
             "dtype": self.settings["dtype"],
             "result_path": str(self.path) if self.path else None,
-        }
+        } | ({"origin": dict(self.origin)} if self.origin is not None else {})

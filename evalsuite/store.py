@@ -29,12 +29,14 @@ if TYPE_CHECKING:
 
 _SLUG_LENGTH = 100
 _SUPERSEDED = "superseded"
+_TIMED = "evalsuite.timed"  # names the columns of an item table that vary from run to run
 _HASHED = re.compile(r"-[0-9a-f]{12}$")
 _NEEDED = {  # keys readers rely on
     "task": ("name", "version", "fingerprint"),
     "model": ("name", "identity"),
     "settings": ("device", "dtype"),
 }
+_NEEDED_IMPORTED = ("tool", "task", "revision", "file")
 
 
 def slug(text: str) -> str:
@@ -72,8 +74,13 @@ def _rounded(value: Any) -> Any:
     return value
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a file so that it appears whole or not at all, on this disk for good.
+
+    Args:
+        path: The file; its folder is made.
+        data: Its content.
+        durable: Wait for the disk; without, a crash of the machine can lose the file.
 
     Raises:
         StoreError: The disk is full or the folder cannot be written.
@@ -84,8 +91,9 @@ def write_atomically(path: Path, data: bytes) -> None:
         try:
             with os.fdopen(handle, "wb") as file:
                 file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             Path(name).chmod(0o644)
             Path(name).replace(path)
         except BaseException:
@@ -109,18 +117,26 @@ def items_table(items: Items) -> pa.Table:
         else items.replicate,
         "status": items.status.astype(object),
     }
-    if items.group is not None:
-        columns["group"] = items.group.astype(object)
-    return pa.table({**columns, **items.columns})
+    for name in ("group", "cluster"):
+        if (values := getattr(items, name)) is not None:
+            columns[name] = values.astype(object)
+    table = pa.table({**columns, **items.columns})
+    if items.timed:
+        table = table.replace_schema_metadata({_TIMED: ",".join(sorted(items.timed))})
+    return table
 
 
 def items_digest(items: Items) -> str:
     """Return the sha256 of an item table's content, timed columns left out."""
     digest = hashlib.sha256()
     for name in sorted(set(items.columns) - items.timed):
-        digest.update(name.encode() + b"\0" + np.ascontiguousarray(items.columns[name]).tobytes())
+        values = np.ascontiguousarray(items.columns[name], dtype=np.float64)
+        digest.update(name.encode() + b"\0" + values.tobytes())
     for identifier, status in zip(items.ids, items.status, strict=True):
         digest.update(f"{identifier}\0{status}\n".encode("utf-8", "surrogatepass"))
+    for name in ("group", "cluster", "replicate"):
+        if (values := getattr(items, name)) is not None:
+            digest.update("\0".join([name, *map(str, values)]).encode("utf-8", "surrogatepass"))
     return digest.hexdigest()
 
 
@@ -136,7 +152,10 @@ class Store:
 
     def path(self, model: str, revision: str, variant: str, task_key: str) -> Path:
         """Return the file a result lives in; the resume key."""
-        return self.root / slug(model) / slug(revision) / slug(variant) / f"{slug(task_key)}.json"
+        name = slug(task_key)
+        if "@" not in name:  # a long name of another tool's, cut off: `paths` looks for the sign
+            name += "@"
+        return self.root / slug(model) / slug(revision) / slug(variant) / f"{name}.json"
 
     def write(self, result: Result, items: Items) -> Result:
         """Store a result and its item table, the table first; an older result moves aside.
@@ -158,6 +177,25 @@ class Store:
         write_atomically(path.with_suffix(".parquet"), buffer.getvalue())
         write_atomically(path, canonical_json(to_json(result)).encode("utf-8"))
         return replace(result, path=path)
+
+    def write_imported(self, path: Path, result: Result) -> None:
+        """Store an imported result, which has no items; an older import moves aside.
+
+        Args:
+            path: As :meth:`path` returns it.
+            result: The result.
+
+        Raises:
+            StoreError: The folder cannot be written, or a result of this project stands there.
+        """
+        if not result.imported:
+            raise ValueError("results with items are stored by `write`")
+        if _exists(path):
+            if not read_result(path).imported:
+                raise StoreError(f"'{path}' holds a result of evalsuite's own; it is kept.")
+            self.supersede(path)
+        text = canonical_json(to_json(result))
+        write_atomically(path, text.encode("utf-8"), durable=False)  # can be imported again
 
     def find(self, path: Path, fingerprint: str, identity: str) -> Result | None:
         """Return the finished result at a path, or None.
@@ -217,7 +255,7 @@ def to_json(result: Result) -> dict[str, Any]:
         "evidence": dict(result.evidence),
         "items_digest": result.items_digest,
         "run": dict(result.run),
-    }
+    } | ({"origin": dict(result.origin)} if result.origin is not None else {})
 
 
 def read_result(path: Path) -> Result:
@@ -250,6 +288,10 @@ def read_result(path: Path) -> Result:
         del table["schema"]
         result = Result(scores=scores, path=path, **table)
         _ = result.main_score, [table[part][key] for part in _NEEDED for key in _NEEDED[part]]
+        if result.origin is not None and not all(
+            isinstance(result.origin[key], str) for key in _NEEDED_IMPORTED
+        ):
+            raise TypeError("a part of `origin` is no string")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise StoreError(f"'{path}' is a malformed result file: {error!r}.") from error
     return result
@@ -293,7 +335,10 @@ class Results:
         return len(self.results)
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return one row a result: task, model, variant, main score, interval, n, path."""
+        """Return one row a result: task, model, variant, main score, interval, n, path, scores.
+
+        ``imported`` names the tool an imported result comes from; None marks an own one.
+        """
         import pandas as pd
 
         rows = []
@@ -301,6 +346,7 @@ class Results:
             row = result.summary()
             low, high = result.ci95 or (None, None)
             del row["ci95"], row["counts"]
+            row["imported"] = row.pop("origin", {}).get("tool")
             scores = row.pop("scores")
             rows.append({**row, "ci95_low": low, "ci95_high": high, **scores})
         return pd.DataFrame(rows)
@@ -339,14 +385,63 @@ def read_items(path: Path) -> pd.DataFrame:
     """Read the item table beside a result file.
 
     Raises:
-        StoreError: The table is missing or unreadable.
+        StoreError: The table is missing or unreadable, or the result was imported and has none.
     """
+    frame: pd.DataFrame = _read_table(path).to_pandas()
+    return frame
+
+
+def load_items(result: Result) -> Items:
+    """Read a stored result's items, checked against what the result says of them.
+
+    Raises:
+        StoreError: The table is missing, unreadable or not the one the result was scored from, or
+            the result was imported and has none.
+    """
+    assert result.path is not None
+    table = _read_table(result.path)
+    timed = (table.schema.metadata or {}).get(_TIMED.encode(), b"").decode()
+    arrays = {name: table.column(name).to_numpy() for name in table.column_names}
+    try:
+        replicate = arrays.pop("replicate").astype(np.int64)
+        items = Items(
+            ids=arrays.pop("item").tolist(),
+            status=arrays.pop("status").astype(str),
+            group=_strings(arrays.pop("group", None)),
+            cluster=_strings(arrays.pop("cluster", None)),
+            replicate=replicate if replicate.any() else None,
+            columns={name: values.astype(np.float64) for name, values in arrays.items()},
+            timed=frozenset(timed.split(",")) - {""},
+        )
+        matches = items_digest(items) == result.items_digest
+    except (KeyError, ValueError, TypeError) as error:
+        raise StoreError(
+            f"'{result.path.with_suffix('.parquet')}' is a malformed item table: {error!r}. Run "
+            "again with --force."
+        ) from error
+    if not matches:
+        raise StoreError(
+            f"'{result.path.with_suffix('.parquet')}' is not the item table its result was scored "
+            "from. Run again with --force."
+        )
+    return items
+
+
+def _strings(values: Any) -> Any:
+    return None if values is None else values.astype(str)
+
+
+def _read_table(path: Path) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     table = path.with_suffix(".parquet")
+    if not table.exists() and path.exists() and (origin := read_result(path).origin):
+        raise StoreError(
+            f"'{path}' is imported from {origin['tool']} and has no items: run the model here to "
+            "compare it item by item."
+        )
     try:
-        frame: pd.DataFrame = pq.read_table(table).to_pandas()
+        return pq.read_table(table)
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"Cannot read the item table '{table}': {error}") from error
-    return frame

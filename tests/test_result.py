@@ -27,9 +27,9 @@ def test_a_failed_item_counts_its_worst_and_an_excluded_one_is_counted() -> None
     items = make()
     assert items.counts() == {"items": 4, "ok": 2, "failed": 1, "excluded": 1}
     ranking = measures.parse("ndcg@10")
-    assert items.scored(ranking)["ndcg@10"].tolist() == [1.0, 0.0, 0.5]
-    assert ranking.aggregate(items.scored(ranking), None) == 0.5
-    similarity = items.scored(measures.parse("cosine_spearman"))
+    assert items.sample(ranking).columns["ndcg@10"].tolist() == [1.0, 0.0, 0.5]
+    assert ranking.aggregate(items.sample(ranking).columns, None) == 0.5
+    similarity = items.sample(measures.parse("cosine_spearman")).columns
     assert similarity["cosine"].tolist() == [0.1, -1.0, 0.4]
     assert similarity["gold"].tolist() == [1.0, 2.0, 4.0]
 

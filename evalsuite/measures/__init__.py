@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,11 @@ class Measure:
         higher_is_better: Direction.
         bounds: Smallest and largest possible value.
         worst: What a failed item counts in each column.
+        decomposes: Whether the score is the plain mean of its one column.
+        across_replicates: How scores of training seeds or repeats are combined.
+        across_groups: ``macro`` takes the mean of the groups' scores, ``pooled`` ignores groups.
+        resample: What is random and therefore drawn: items (or the clusters they come in),
+            replicates, or both.
     """
 
     name: str
@@ -46,6 +52,10 @@ class Measure:
     higher_is_better: bool = True
     bounds: tuple[float, float] = (0.0, 1.0)
     worst: float = 0.0
+    decomposes: bool = False
+    across_replicates: Literal["mean", "median"] = "mean"
+    across_groups: Literal["macro", "pooled"] = "pooled"
+    resample: Literal["item", "replicate", "both"] = "item"
 
     def __str__(self) -> str:
         return self.name
@@ -69,7 +79,7 @@ def parse(name: str) -> Measure:
     """
     ranking = re.fullmatch(rf"({'|'.join(RANKING)})@([1-9]\d*)", name)
     if ranking:
-        return Measure(name, (name,), partial(weighted_mean, column=name))
+        return Measure(name, (name,), partial(weighted_mean, column=name), decomposes=True)
     correlated = re.fullmatch(rf"({'|'.join(SIMILARITIES)})_({'|'.join(CORRELATIONS)})", name)
     if correlated:
         similarity, statistic = correlated.groups()

@@ -9,28 +9,13 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 
+_CELLS_A_BLOCK = 131_072  # a block of resamples and its ranks stay inside a core's cache
 
-def average_ranks(values: Floats, weights: Floats | None = None) -> Floats:
-    """Rank values from 1, ties sharing their average rank.
 
-    With weights, an item drawn ``w`` times occupies ``w`` ranks, so that the result equals ranking
-    the resample written out. Sorting happens once for all resamples.
-
-    Args:
-        values: ``[n]``.
-        weights: ``[r, n]`` draw counts, or None for one draw of each item.
-
-    Returns:
-        ``[n]`` or ``[r, n]``.
-    """
-    distinct, group = np.unique(values, return_inverse=True)
-    if weights is None:
-        sizes = np.bincount(group, minlength=len(distinct)).astype(np.float64)
-        return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[group])
-    order = np.argsort(group, kind="stable")
-    starts = np.searchsorted(group[order], np.arange(len(distinct)))
-    sizes = np.add.reduceat(weights[:, order], starts, axis=1)
-    return np.asarray((np.cumsum(sizes, axis=1) - (sizes - 1) / 2)[:, group])
+def average_ranks(values: Floats) -> Floats:
+    """Rank values from 1, ties sharing their average rank; ``[n]`` -> ``[n]``."""
+    _, group, sizes = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(sizes) - (sizes - 1) / 2)[group])
 
 
 def weighted_pearson(x: Floats, y: Floats, weights: Floats | None) -> Floats:
@@ -73,9 +58,54 @@ def spearman(
 
     A failed item carries the worst similarity, so it lowers the score instead of leaving it.
     """
-    return weighted_pearson(
-        average_ranks(columns[gold], weights), average_ranks(columns[predicted], weights), weights
-    )
+    if weights is None:
+        ranks = average_ranks(columns[gold]), average_ranks(columns[predicted])
+        return weighted_pearson(*ranks, None)
+    return _resampled_spearman(columns[gold], columns[predicted], weights)
+
+
+def _resampled_spearman(x: Floats, y: Floats, weights: Floats) -> Floats:
+    """Spearman's correlation of many resamples, ``[r]``; ranks are taken among distinct values.
+
+    With ``t`` draws of each distinct value, ranks average ``(N + 1) / 2`` and their sum of squares
+    about it is ``sum(t * (rank - mean)^2)``, so that only the product needs a term an item.
+    """
+    y_order = np.argsort(y, kind="stable")
+    y_new = np.flatnonzero(np.diff(y[y_order], prepend=np.nan) != 0)
+    x_values, x_place = np.unique(x[y_order], return_inverse=True)
+    x_order = np.argsort(x_place, kind="stable")
+    x_new = np.searchsorted(x_place[x_order], np.arange(len(x_values)))
+    out = np.empty(len(weights))
+    block = max(1, _CELLS_A_BLOCK // len(x))
+    for start in range(0, len(weights), block):
+        drawn = np.take(weights[start : start + block], y_order, axis=1)
+        x_ranks, x_spread = _centred_ranks(_summed(np.take(drawn, x_order, axis=1), x_new))
+        y_ranks, y_spread = _centred_ranks(_summed(drawn, y_new))
+        products = _summed(drawn * np.take(x_ranks, x_place, axis=1), y_new)
+        covariance = np.einsum("rn,rn->r", products, y_ranks)
+        varied = (x_spread > 0) & (y_spread > 0)
+        scale = np.sqrt(np.where(varied, x_spread * y_spread, 1.0))
+        out[start : start + block] = np.where(varied, covariance / scale, 0.0)
+    return np.clip(out, -1.0, 1.0)
+
+
+def _summed(ordered: Floats, starts: NDArray[np.int64]) -> Floats:
+    """Add up neighbours of equal value; ``[r, items]`` -> ``[r, distinct values]``."""
+    if len(starts) == ordered.shape[1]:
+        return ordered
+    return np.asarray(np.add.reduceat(ordered, starts, axis=1))
+
+
+def _centred_ranks(times: Floats) -> tuple[Floats, Floats]:
+    """Return average ranks less their mean and their weighted sum of squares, ``[r, n]``, ``[r]``.
+
+    Ranks are multiples of a half, so that both are exact.
+    """
+    ranks = np.cumsum(times, axis=1)
+    middle = (ranks[:, -1:] + 1) / 2
+    ranks -= times / 2
+    ranks += 0.5 - middle
+    return ranks, np.einsum("rn,rn,rn->r", times, ranks, ranks)
 
 
 STATISTICS: Mapping[str, Callable[..., Floats]] = {"spearman": spearman, "pearson": pearson}

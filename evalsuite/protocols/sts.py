@@ -43,6 +43,7 @@ def dense_similarities(a: NDArray[np.float32], b: NDArray[np.float32]) -> dict[s
 
 def sparse_similarities(a: csr_array, b: csr_array) -> dict[str, Floats]:
     """As :func:`dense_similarities`, of sparse rows."""
+    a, b = a.astype(np.float64), b.astype(np.float64)
     norms = np.sqrt(np.asarray((a * a).sum(axis=1)) * np.asarray((b * b).sum(axis=1))).ravel()
     products = np.asarray((a * b).sum(axis=1), dtype=np.float64).ravel()
     difference = a - b

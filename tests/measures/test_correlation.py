@@ -55,16 +55,6 @@ def test_ranks_equal_scipy(values: list[float]) -> None:
     assert average_ranks(np.array(values)).tolist() == stats.rankdata(values).tolist()
 
 
-@given(st.integers(0, 10**6), st.integers(1, 30))
-def test_weighted_ranks_equal_those_of_the_resample_written_out(seed: int, n: int) -> None:
-    rng = np.random.default_rng(seed)
-    values, drawn = rng.integers(0, 5, n) / 3, np.sort(rng.integers(0, n, n))
-    weights = np.bincount(drawn, minlength=n).astype(float)
-    assert average_ranks(values, weights[None])[0][drawn].tolist() == (
-        stats.rankdata(values[drawn]).tolist()
-    )
-
-
 @pytest.mark.parametrize("name", STATISTICS)
 @pytest.mark.parametrize("constant", [0.0, 0.1, 0.9999999, 1 / 3, 1e-9, 12345.678])
 @pytest.mark.parametrize("side", ["gold", "cosine"])

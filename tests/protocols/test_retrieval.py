@@ -66,7 +66,7 @@ def run(task: Task | None = None, data: Retrieval | None = None, model: Any = No
 
 def scored(outcome: Outcome, name: str) -> float:
     measure = measures.parse(name)
-    return float(measure.aggregate(outcome.items.scored(measure), None))
+    return float(measure.aggregate(outcome.items.sample(measure).columns, None))
 
 
 GOLDEN = {
