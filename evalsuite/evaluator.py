@@ -19,7 +19,8 @@ from evalsuite.errors import EvalsuiteError, ModelError, UsageError
 from evalsuite.models import Placement, Resolved
 from evalsuite.protocol import Protocol
 from evalsuite.result import Outcome, Result, Score
-from evalsuite.store import Store, items_digest
+from evalsuite.store import Store
+from evalsuite.tables import items_digest
 from evalsuite.task import Task
 
 log = logging.getLogger(__name__)

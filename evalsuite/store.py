@@ -18,10 +18,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from evalsuite.errors import NothingToReadError, StoreError, UsageError
 from evalsuite.result import SCHEMA_VERSION, Items, Result, Score
+from evalsuite.tables import items_digest, items_from_table, items_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 
 _SLUG_LENGTH = 100
 _SUPERSEDED = "superseded"
-_TIMED = "evalsuite.timed"  # names the columns of an item table that vary from run to run
 _HASHED = re.compile(r"-[0-9a-f]{12}$")
 _NEEDED = {  # keys readers rely on
     "task": ("name", "version", "fingerprint"),
@@ -104,40 +102,6 @@ def write_atomically(path: Path, data: bytes, *, durable: bool = True) -> None:
             f"Cannot write '{path}': {error.strerror or error}. Free some space or name another "
             "folder with --results."
         ) from error
-
-
-def items_table(items: Items) -> pa.Table:
-    """Return the Arrow table of an item table: ids and numbers, never texts."""
-    import pyarrow as pa
-
-    columns: dict[str, Any] = {
-        "item": list(items.ids),
-        "replicate": np.zeros(len(items.ids), np.int64)
-        if items.replicate is None
-        else items.replicate,
-        "status": items.status.astype(object),
-    }
-    for name in ("group", "cluster"):
-        if (values := getattr(items, name)) is not None:
-            columns[name] = values.astype(object)
-    table = pa.table({**columns, **items.columns})
-    if items.timed:
-        table = table.replace_schema_metadata({_TIMED: ",".join(sorted(items.timed))})
-    return table
-
-
-def items_digest(items: Items) -> str:
-    """Return the sha256 of an item table's content, timed columns left out."""
-    digest = hashlib.sha256()
-    for name in sorted(set(items.columns) - items.timed):
-        values = np.ascontiguousarray(items.columns[name], dtype=np.float64)
-        digest.update(name.encode() + b"\0" + values.tobytes())
-    for identifier, status in zip(items.ids, items.status, strict=True):
-        digest.update(f"{identifier}\0{status}\n".encode("utf-8", "surrogatepass"))
-    for name in ("group", "cluster", "replicate"):
-        if (values := getattr(items, name)) is not None:
-            digest.update("\0".join([name, *map(str, values)]).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -399,36 +363,18 @@ def load_items(result: Result) -> Items:
             the result was imported and has none.
     """
     assert result.path is not None
-    table = _read_table(result.path)
-    timed = (table.schema.metadata or {}).get(_TIMED.encode(), b"").decode()
-    arrays = {name: table.column(name).to_numpy() for name in table.column_names}
+    table, path = _read_table(result.path), result.path.with_suffix(".parquet")
     try:
-        replicate = arrays.pop("replicate").astype(np.int64)
-        items = Items(
-            ids=arrays.pop("item").tolist(),
-            status=arrays.pop("status").astype(str),
-            group=_strings(arrays.pop("group", None)),
-            cluster=_strings(arrays.pop("cluster", None)),
-            replicate=replicate if replicate.any() else None,
-            columns={name: values.astype(np.float64) for name, values in arrays.items()},
-            timed=frozenset(timed.split(",")) - {""},
-        )
-        matches = items_digest(items) == result.items_digest
+        items = items_from_table(table)
     except (KeyError, ValueError, TypeError) as error:
         raise StoreError(
-            f"'{result.path.with_suffix('.parquet')}' is a malformed item table: {error!r}. Run "
-            "again with --force."
+            f"'{path}' is a malformed item table: {error!r}. Run again with --force."
         ) from error
-    if not matches:
+    if items_digest(items) != result.items_digest:
         raise StoreError(
-            f"'{result.path.with_suffix('.parquet')}' is not the item table its result was scored "
-            "from. Run again with --force."
+            f"'{path}' is not the item table its result was scored from. Run again with --force."
         )
     return items
-
-
-def _strings(values: Any) -> Any:
-    return None if values is None else values.astype(str)
 
 
 def _read_table(path: Path) -> pa.Table:

@@ -20,6 +20,7 @@ from evalsuite import measures
 from evalsuite.errors import UsageError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}")
+_SAME_AS = re.compile(r"(mteb|lm-eval):[^\s@]+@\S+")
 _REQUIRED = {"name": str, "version": int, "protocol": str, "main_measure": str, "title": str}
 _OPTIONAL = {
     "type": str,
@@ -29,6 +30,7 @@ _OPTIONAL = {
     "reference": str,
     "split": str,
     "measures": list,
+    "same_as": list,
     "params": dict,
     "data": dict,
 }
@@ -66,6 +68,8 @@ class Task:
         licence: Licence of the data.
         redistributable: Whether readers may show the texts.
         reference: Where the data are described.
+        same_as: Tasks of other tools that ask the same of the same data, as
+            ``TOOL:NAME@REVISION``; imported results of theirs share this task's column.
         folder: Folder of the TOML file; local paths are looked up there first.
     """
 
@@ -83,6 +87,7 @@ class Task:
     licence: str = "not stated"
     redistributable: bool = False
     reference: str = ""
+    same_as: tuple[str, ...] = ()
     folder: Path | None = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
@@ -163,13 +168,15 @@ def task_from_table(table: Mapping[str, Any], *, where: str, folder: Path | None
             measures.parse(name)
         except UsageError as error:
             raise UsageError(f"{where}: {error}") from error
-    values = {key: value for key, value in table.items() if key not in ("measures", "languages")}
+    lists = ("measures", "languages", "same_as")
+    values = {key: value for key, value in table.items() if key not in lists}
     for key in ("params", "data"):
         values[key] = MappingProxyType(dict(table.get(key, {})))
     return Task(
         **values,
         measures=names,
         languages=tuple(table.get("languages", ("eng",))),
+        same_as=tuple(table.get("same_as", ())),
         folder=folder,
     )
 
@@ -190,9 +197,15 @@ def _check_keys(table: Mapping[str, Any], where: str) -> None:
 
 
 def _check_values(table: Mapping[str, Any], where: str) -> None:
-    for key in ("measures", "languages"):
+    for key in ("measures", "languages", "same_as"):
         if not all(isinstance(value, str) for value in table.get(key, ())):
             raise UsageError(f"{where}: `{key}` must be a list of strings.")
+    for value in table.get("same_as", ()):
+        if not _SAME_AS.fullmatch(value):
+            raise UsageError(
+                f"{where}: `same_as` holds {value[:80]!r}; write 'mteb:NAME@REVISION' with the "
+                "revision of the data, or 'lm-eval:NAME@VERSION,N-shot'."
+            )
     for source, kinds in _SOURCES.items():
         values = table.get("data", {}).get(source, {})
         if not isinstance(values, dict):

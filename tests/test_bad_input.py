@@ -608,6 +608,93 @@ def test_names_cannot_drive_the_terminal(run_cli: RunCli, tmp_path: Path) -> Non
     assert "\x1b[2J" not in run_cli("show", result.path).out
 
 
+# ---- files of other tools
+
+
+@pytest.mark.parametrize("tool", ["mteb", "lm-eval"])
+def test_folders_without_results_of_other_tools(run_cli: RunCli, tmp_path: Path, tool: str) -> None:
+    folder = tmp_path / "tree"
+    assert_one_error(run_cli("import", tool, folder), 2, "No folder or file at")
+    folder.mkdir()
+    assert_one_error(run_cli("import", tool, folder), 4, f"No result of {tool} under")
+    (folder / "other.json").write_text('{"a": 1}')
+    assert_one_error(run_cli("import", tool, folder), 4, f"No result of {tool} under")
+
+
+@pytest.mark.parametrize("tool", ["mteb", "lm-eval"])
+@pytest.mark.parametrize("content", ["", "{", "[]", "[" * 100_000, "\0", '{"a": 1e'])
+def test_malformed_files_of_other_tools(
+    run_cli: RunCli, tmp_path: Path, tool: str, content: str
+) -> None:
+    good = write_foreign(tmp_path / "tree", tool)
+    (good.parent / "Bad.json").write_text(content)
+    ran = run_cli("import", tool, tmp_path / "tree")
+    assert_one_error(ran, 3, "Bad.json' is malformed")
+    assert "Imported: 1 result" in ran.out
+
+
+@pytest.mark.parametrize("tool", ["mteb", "lm-eval"])
+def test_scores_of_other_tools_that_are_no_numbers(
+    run_cli: RunCli, tmp_path: Path, tool: str
+) -> None:
+    write_foreign(tmp_path / "tree", tool, score=float("nan"))
+    ran = run_cli("import", tool, tmp_path / "tree")
+    assert ran.code == 0
+    assert "Skipped: 1, " in ran.out
+    assert not Path("results").exists()
+
+
+@pytest.mark.parametrize("tool", ["mteb", "lm-eval"])
+@pytest.mark.parametrize("name", [*HOSTILE, "a\0b\x1b[2J"])
+def test_hostile_names_in_files_of_other_tools(
+    run_cli: RunCli, tmp_path: Path, tool: str, name: str
+) -> None:
+    write_foreign(tmp_path / "tree", tool, task=name)
+    assert run_cli("import", tool, tmp_path / "tree").code == 0
+    (result,) = load_results("results")
+    assert result.task["name"] == f"{tool}:{name}"
+    assert result.path is not None
+    assert len(result.path.parts) == 5
+    assert "\x1b" not in run_cli("show", result.path).out
+
+
+def write_foreign(folder: Path, tool: str, *, task: str = "Nobodys", score: float = 0.5) -> Path:
+    """Write a results file of mteb or lm-evaluation-harness and return it."""
+    entry = {"main_score": score, "hf_subset": "default", "languages": []}
+    tables = {
+        "mteb": {"task_name": task, "scores": {"test": [entry]}},
+        "lm-eval": {
+            "results": {task: {"acc,none": score}},
+            "versions": {},
+            "model_name": "org/model",
+        },
+    }
+    path = folder / "org__model" / "r1" / "Task.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(tables[tool]))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("out", "code", "part"),
+    [
+        (("mteb", "FILE"), 2, "is not a folder"),
+        (("mteb", "NEW"), 4, "mteb does not have"),
+        (("model-card", "FILE"), 2, "neither .md nor .yaml"),
+        (("model-card", "CARD.md"), 2, "no YAML"),
+    ],
+)
+def test_exports_that_cannot_be(
+    run_cli: RunCli, tmp_path: Path, out: tuple[str, str], code: int, part: str
+) -> None:
+    evaluate(pairs_task(tmp_path))
+    Path("FILE").write_text("x")
+    Path("CARD.md").write_text("---\na: [\n---\n")
+    assert_one_error(run_cli("export", out[0], "results", out[1]), code, part)
+    assert Path("CARD.md").read_text() == "---\na: [\n---\n"
+    assert not Path("NEW").exists()
+
+
 # ---- the page
 
 

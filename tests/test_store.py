@@ -20,13 +20,14 @@ from evalsuite.result import FAILED, OK, Items, Result, Score
 from evalsuite.store import (
     Store,
     canonical_json,
-    items_digest,
+    load_items,
     load_results,
     read_items,
     read_result,
     slug,
     write_atomically,
 )
+from evalsuite.tables import items_digest, items_from_table, items_table
 
 HOSTILE = [
     "../../x", "<script>alert(1)</script>", "x" * 300, "y" * 300, "", ".", "..", "...", "/", "//",
@@ -141,6 +142,49 @@ def test_round_trip(tmp_path: Path) -> None:
     frame = load_results(tmp_path).to_pandas()
     assert frame.loc[0, "main_score"] == 0.3
     assert frame.loc[0, "ci95_low"] == 0.1
+
+
+def test_item_tables_come_back_whole() -> None:
+    full = Items(
+        ids=["a", "a", "b", "b"],
+        columns={"score": np.array([1.0, np.nan, 0.5, -0.0]), "seconds": np.arange(4.0)},
+        status=np.array([OK, FAILED, OK, OK]),
+        group=np.array(["x", "x", "y", "y"]),
+        cluster=np.array(["d1", "d1", "d2", "d2"]),
+        replicate=np.array([0, 1, 0, 1]),
+        timed=frozenset({"seconds"}),
+    )
+    back = items_from_table(items_table(full))
+    assert items_digest(back) == items_digest(full)
+    assert (back.timed, list(back.ids)) == (full.timed, full.ids)
+    for name in ("group", "cluster", "replicate", "status"):
+        assert getattr(back, name).tolist() == getattr(full, name).tolist(), name
+    np.testing.assert_array_equal(back.columns["score"], full.columns["score"])
+    other = replace(full, cluster=np.array(["d1", "d1", "d1", "d2"]))
+    assert items_digest(other) != items_digest(full)
+    slower = replace(full, columns=full.columns | {"seconds": np.ones(4)})
+    assert items_digest(slower) == items_digest(full)
+
+
+def test_items_are_checked_against_their_result(tmp_path: Path) -> None:
+    items = make_items()
+    result = Store(tmp_path).write(make_result(items_digest=items_digest(items)), items)
+    assert items_digest(load_items(result)) == items_digest(items)
+    assert result.path is not None
+    table = result.path.with_suffix(".parquet")
+    whole = pq.read_table(table)
+    pq.write_table(whole.slice(0, 2), table)
+    with pytest.raises(StoreError, match=r"not the item table its result.*--force"):
+        load_items(result)
+    pq.write_table(whole.drop_columns(["item"]), table)
+    with pytest.raises(StoreError, match="malformed item table"):
+        load_items(result)
+    table.write_bytes(table.read_bytes()[:50])
+    with pytest.raises(StoreError, match="Cannot read the item table"):
+        load_items(result)
+    table.unlink()
+    with pytest.raises(StoreError, match="Cannot read the item table"):
+        load_items(result)
 
 
 def test_writing_again_keeps_the_old_files(tmp_path: Path) -> None:
@@ -304,6 +348,75 @@ def test_reading_many(tmp_path: Path) -> None:
     assert len(lenient.problems) == 1
     path.unlink()
     assert load_results(tmp_path, strict=False).problems
+
+
+# ---- imported results
+
+ORIGIN = {"tool": "mteb", "task": "T", "revision": "r", "file": "a.json", "version": None}
+
+
+def make_imported(**changes: Any) -> Result:
+    scores = {"cosine_spearman": Score(0.5, 0)}
+    return make_result(scores=scores, counts={}, origin=ORIGIN, **changes)
+
+
+def test_own_results_say_nothing_of_an_origin(tmp_path: Path) -> None:
+    written = Store(tmp_path).write(make_result(), make_items())
+    assert written.path is not None
+    assert "origin" not in json.loads(written.path.read_text())
+    assert read_result(written.path).origin is None
+    assert not written.imported
+    assert "origin" not in written.summary()
+
+
+def test_imported_results_there_and_back(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.path("m", "r", "imported,mteb", "T@1")
+    store.write_imported(path, make_imported())
+    assert not path.with_suffix(".parquet").exists()
+    result = read_result(path)
+    assert result.imported
+    assert result.origin == ORIGIN
+    assert [r.path for r in load_results(tmp_path)] == [path]
+    assert list(load_results(tmp_path).to_pandas()["imported"]) == ["mteb"]
+    with pytest.raises(StoreError, match=r"imported from mteb and has no items: run the model"):
+        read_items(path)
+
+
+def test_an_import_moves_an_older_one_aside_and_no_own_result(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    path = store.path("m", "r", "imported,mteb", "T@1")
+    store.write_imported(path, make_imported())
+    store.write_imported(path, make_imported(evidence={"new": 1}))
+    assert read_result(path).evidence == {"new": 1}
+    assert len(list((tmp_path / "superseded").rglob("T@1.json"))) == 1
+    own = store.write(make_result(), make_items())
+    assert own.path is not None
+    with pytest.raises(StoreError, match="own; it is kept"):
+        store.write_imported(own.path, make_imported())
+    assert not read_result(own.path).imported
+    with pytest.raises(ValueError, match="`write`"):
+        store.write_imported(path, make_result())
+
+
+def test_names_cut_off_are_found_again(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    keys = [f"mteb:{'x' * 200}@{version}" for version in ("a", "b")]
+    for key in keys:
+        store.write_imported(store.path("m", "r", "v", key), make_imported())
+    assert len(load_results(tmp_path)) == 2
+
+
+@pytest.mark.parametrize(
+    "origin", [3, "mteb", [], ["tool"], {}, {**ORIGIN, "tool": None} | {"file": 0}, {"tool": "x"}]
+)
+def test_malformed_origins_are_one_error(tmp_path: Path, origin: object) -> None:
+    path = tmp_path / "a" / "b" / "c" / "T@1.json"
+    Store(tmp_path).write_imported(path, make_imported())
+    table = json.loads(path.read_text())
+    path.write_text(json.dumps({**table, "origin": origin}))
+    with pytest.raises(StoreError, match="is a malformed result file"):
+        read_result(path)
 
 
 def test_items_digest_sees_every_change() -> None:

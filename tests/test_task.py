@@ -85,6 +85,7 @@ def test_a_fingerprint_does_not_see_what_cannot() -> None:
         fingerprint(type="STS"),
         fingerprint(reference="r"),
         fingerprint(redistributable=True),
+        fingerprint(same_as=["mteb:T@r"]),
         fingerprint(data={"local": {"folder": "elsewhere"}}),
         fingerprint(params={"similarity": "cosine"}),  # its default
         fingerprint(measures=["cosine_spearman"]),  # the main one
@@ -105,6 +106,36 @@ def test_names_are_allowed_or_refused(name: str) -> None:
     else:
         with pytest.raises(UsageError, match="is not allowed"):
             make(name=name)
+
+
+def test_tasks_of_other_tools_are_named_with_a_revision() -> None:
+    keys = ["mteb:STS12@a0d554a64d88", "mteb:A.v3@r,split=dev", "lm-eval:arc_easy@1.0,5-shot"]
+    assert make(same_as=keys).same_as == tuple(keys)
+    assert make().same_as == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "STS12",
+        "mteb:STS12",
+        "mteb:@r",
+        "mteb:STS12@",
+        "other:STS12@r",
+        "mteb:a b@r",
+        "mteb:a@b c",
+        "",
+    ],
+)
+def test_a_malformed_name_of_another_tools_task(value: str) -> None:
+    with pytest.raises(UsageError, match=r"`same_as` holds .*write 'mteb:NAME@REVISION'"):
+        make(same_as=[value])
+
+
+@pytest.mark.parametrize("value", [["mteb:a@b", 3], "mteb:a@b"])
+def test_other_tools_tasks_are_a_list_of_strings(value: Any) -> None:
+    with pytest.raises(UsageError, match="`same_as` must be"):
+        make(same_as=value)
 
 
 def test_unknown_names_suggest_the_nearest() -> None:

@@ -17,7 +17,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("evalsuite.cli.run:run", "Run models on a suite or on tasks and store the results."),
     "list": ("evalsuite.cli.catalogue:list_", "List tasks, suites or models."),
     "show": ("evalsuite.cli.catalogue:show", "Show a task or a stored result."),
+    "gate": ("evalsuite.cli.gate:gate", "Say whether a model is no worse than a baseline."),
     "leaderboard": ("evalsuite.cli.site:leaderboard", "Write results as a static site."),
+    "export": ("evalsuite.cli.exchange:export", "Write results as mteb's files or a model card."),
+    "import": ("evalsuite.cli.exchange:import_", "Read results of mteb or lm-eval."),
     "data": ("evalsuite.cli.data:data", "Verify or fetch the data of a suite."),
 }
 

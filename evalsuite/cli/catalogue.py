@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from evalsuite import registry
 from evalsuite.cli.output import echo_json, echo_table, json_option, printable
 from evalsuite.errors import unknown_name
+
+if TYPE_CHECKING:
+    from evalsuite.result import Result
 
 LIST_EPILOG = """\b
 Examples:
@@ -117,25 +120,44 @@ def _show_result(path: Path, as_json: bool) -> None:
     if as_json:
         echo_json(to_json(result))
         return
-    run = result.run
-    _echo_fields(
-        {
-            "Task": f"{result.task_key} ({result.task['fingerprint'][:12]})",
-            "Model": f"{result.model['name']} ({result.model['identity'][:12]})",
-            "Variant": result.variant,
-            "Items": ", ".join(f"{n} {status}" for status, n in result.counts.items()),
-            "Date": run.get("date", "?"),
-            "Device": run.get("device_name", "?"),
-            "Packages": ", ".join(f"{k} {v}" for k, v in run.get("packages", {}).items()),
-            "Tags": ", ".join(f"{k}={v}" for k, v in run.get("tags", {}).items()) or "none",
-        }
-    )
+    _echo_fields(_imported_fields(result) if result.origin else _own_fields(result))
     rows = []
     for measure, score in result.scores.items():
         interval = "[{:.4f}, {:.4f}]".format(*score.ci95) if score.ci95 else ""
-        rows.append((measure, f"{score.value:.4f}", interval, score.n))
+        rows.append((measure, f"{score.value:.4f}", interval, score.n or "not stated"))
     click.echo()
     echo_table(("Measure", "Score", "95 % interval", "n"), rows, right=(1, 3))
+
+
+def _own_fields(result: Result) -> dict[str, Any]:
+    run = result.run
+    return {
+        "Task": f"{result.task_key} ({result.task['fingerprint'][:12]})",
+        "Model": f"{result.model['name']} ({result.model['identity'][:12]})",
+        "Variant": result.variant,
+        "Items": ", ".join(f"{n} {status}" for status, n in result.counts.items()),
+        "Date": run.get("date", "?"),
+        "Device": run.get("device_name", "?"),
+        "Packages": ", ".join(f"{k} {v}" for k, v in run.get("packages", {}).items()),
+        "Tags": ", ".join(f"{k}={v}" for k, v in run.get("tags", {}).items()) or "none",
+    }
+
+
+def _imported_fields(result: Result) -> dict[str, Any]:
+    origin = result.origin or {}
+    stderr = result.evidence.get("stderr", {})
+    return {
+        "Task": f"{result.task_key} (imported, no fingerprint)",
+        "Model": f"{result.model['name']} (revision {result.model.get('revision', '?')})",
+        "Variant": result.variant,
+        "Origin": f"imported from {origin['tool']}, not run here",
+        "Version there": origin.get("version") or "not stated",
+        "Task there": f"{origin['task']}, revision {origin['revision']}",
+        "File": origin["file"],
+        "Items": "none: outside ranks, tests and gates",
+        "Standard errors": ", ".join(f"{k} {v}" for k, v in stderr.items()) or "not stated",
+        "Date": result.run.get("date", "not stated"),
+    }
 
 
 def _show_task(name: str, as_json: bool) -> None:
@@ -154,6 +176,7 @@ def _show_task(name: str, as_json: bool) -> None:
         "licence": task.licence,
         "redistributable": task.redistributable,
         "reference": task.reference,
+        "same_as": list(task.same_as),
         "suites": [s.name for s in registry.suites().values() if task.name in s.all_tasks()],
         "data": data,
     }

@@ -16,6 +16,9 @@ from evalsuite.errors import StoreError
 from evalsuite.result import Result
 from evalsuite.store import load_results, slug
 
+ColumnKey = tuple[str, int | str, str, str]
+"""Task, version (text for other tools' tasks), fingerprint and main measure."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -27,6 +30,7 @@ class Entry:
         content: Bytes of the result file.
         model_page: Path of its model's page.
         task_page: Path of its task's page.
+        fingerprint: The task's; of an imported result, that of the column it shares, or empty.
     """
 
     result: Result
@@ -34,6 +38,12 @@ class Entry:
     content: bytes
     model_page: str
     task_page: str
+    fingerprint: str
+
+    @property
+    def tool(self) -> str | None:
+        """The tool an imported result comes from, None for an own one."""
+        return None if self.result.origin is None else str(self.result.origin["tool"])
 
     @property
     def href(self) -> str:
@@ -57,10 +67,10 @@ class Entry:
         return str(self.result.settings.get("dtype", "not stated"))
 
     @property
-    def column_key(self) -> tuple[str, int, str, str]:
+    def column_key(self) -> ColumnKey:
         """What two results must share to be compared."""
         task = self.result.task
-        return task["name"], task["version"], task["fingerprint"], self.result.main_measure
+        return task["name"], task["version"], self.fingerprint, self.result.main_measure
 
     @property
     def row_key(self) -> tuple[str, ...]:
@@ -93,6 +103,7 @@ def load(roots: Sequence[Path]) -> tuple[list[Entry], list[str]]:
 def _place(results: Sequence[Result], roots: Sequence[Path], problems: list[str]) -> list[Entry]:
     models = _pages("models", (_model_key(result) for result in results))
     tasks = _pages("tasks", (result.task_key for result in results))
+    fingerprints = _own_fingerprints(results)
     read: list[Entry] = []
     for result, file in zip(results, _files(results, roots), strict=True):
         try:
@@ -101,8 +112,35 @@ def _place(results: Sequence[Result], roots: Sequence[Path], problems: list[str]
             problems.append(str(StoreError(f"Cannot read '{result.path}': {error.strerror}.")))
             continue
         pages = models[_model_key(result)], tasks[result.task_key]
-        read.append(Entry(result, file, content, *pages))
+        read.append(Entry(result, file, content, *pages, _fingerprint(result, fingerprints)))
     return sorted(read, key=lambda entry: (entry.row_key, entry.column_key, entry.file))
+
+
+def _own_fingerprints(results: Iterable[Result]) -> dict[str, set[str]]:
+    """Return the fingerprints of own results by task and version."""
+    held: dict[str, set[str]] = {}
+    for result in results:
+        if not result.imported:
+            held.setdefault(result.task_key, set()).add(result.task["fingerprint"])
+    return held
+
+
+def _fingerprint(result: Result, own: Mapping[str, set[str]]) -> str:
+    """Return a result's fingerprint; of an imported one, that of the task it is the same as.
+
+    Where the catalogue does not know the digest of a task's data, that is the fingerprint of the
+    own results, if they agree on one.
+    """
+    if result.origin is None:
+        return str(result.task["fingerprint"])
+    shared = result.origin.get("same_as")
+    if not isinstance(shared, Mapping):
+        return ""
+    known = shared.get("fingerprint")
+    if isinstance(known, str):
+        return known
+    held = own.get(result.task_key, set())
+    return next(iter(held)) if len(held) == 1 else ""
 
 
 def _files(results: Sequence[Result], roots: Sequence[Path]) -> list[str]:
@@ -162,7 +200,11 @@ def _fault(result: Result) -> str | None:
         if not isinstance(value, str):
             return f"`{name}` is no string"
     limit = result.settings.get("limit")
-    for name, number in {"task.version": result.task["version"], **result.counts}.items():
+    if type(result.task["version"]) is not int and not (
+        result.imported and isinstance(result.task["version"], str)
+    ):
+        return "`task.version` is no whole number"
+    for name, number in result.counts.items():
         if type(number) is not int:
             return f"`{name}` is no whole number"
     if limit is not None and type(limit) is not int:

@@ -18,6 +18,8 @@ from evalsuite.registry import data_folder
 _RUN_FIRST = ("device_name", "platform", "cores", "python", "packages", "git", "command", "tags")
 # Seconds without a baseline mislead; dates stand beside each result.
 _RUN_HIDDEN = ("phases", "date")
+# Of an imported result; its task and file stand in its own JSON.
+_ORIGIN = ("tool", "version")
 
 
 def render(
@@ -29,7 +31,8 @@ def render(
 ) -> dict[str, bytes]:
     """Return every page of the site by its path."""
     environment = _environment()
-    shared = {"site": title, "sections": sections}
+    tools = sorted({entry.tool for entry in entries if entry.tool})
+    shared = {"site": title, "sections": sections, "tools": tools}
 
     def page(template: str, **values: Any) -> bytes:
         rendered = environment.get_template(template).render(**shared, **values)
@@ -103,7 +106,8 @@ def _model(entries: Sequence[Entry]) -> dict[str, Any]:
             "Identity": _distinct(entries, lambda entry: entry.result.model["identity"]),
             "Kind": _distinct(entries, lambda entry: text.value(entry.result.model.get("kind"))),
             "Options": _distinct(entries, _options),
-        },
+        }
+        | ({"Origin": _distinct(entries, _origin)} if any(e.tool for e in entries) else {}),
         "groups": [(limit, list(group)) for limit, group in by_limit],
         "runs": _runs(entries),
     }
@@ -114,9 +118,14 @@ def _options(entry: Entry) -> str:
     return text.value(options) if options else "none"
 
 
+def _origin(entry: Entry) -> str:
+    return f"imported from {entry.tool}" if entry.tool else "run here"
+
+
 def _task_order(entry: Entry) -> tuple[Any, ...]:
     name, version, fingerprint, _ = entry.column_key
-    return name.lower(), name, -version, fingerprint, entry.row_key, entry.file
+    order = tables.version_order(version)
+    return name.lower(), name, order, fingerprint, entry.row_key, entry.file
 
 
 def _distinct(entries: Iterable[Entry], of: Callable[[Entry], str]) -> str:
@@ -135,6 +144,9 @@ def _provenance(entry: Entry) -> dict[str, str]:
     run = entry.result.run
     rest = sorted(set(map(str, run)) - set(_RUN_FIRST) - set(_RUN_HIDDEN))
     facts = {"Settings": text.value(entry.result.settings)}
+    if entry.result.origin is not None:
+        origin = {key: value for key, value in entry.result.origin.items() if key in _ORIGIN}
+        return facts | {"Origin": text.value(origin), "Packages": text.value(run.get("packages"))}
     for key in (*_RUN_FIRST, *rest):
         shown = text.command(run.get(key)) if key == "command" else text.value(run.get(key))
         facts[key.replace("_", " ").capitalize()] = shown
@@ -143,20 +155,21 @@ def _provenance(entry: Entry) -> dict[str, str]:
 
 def _task(entries: Sequence[Entry]) -> dict[str, Any]:
     """Return what a task's page shows."""
-    task = entries[0].result.task
+    first = min(entries, key=lambda entry: entry.result.imported)
+    task = first.result.task
     protocol = (task.get("protocol"), task.get("protocol_version"))
     facts = {
         "Type": task.get("type"),
-        "Protocol": " ".join(map(text.value, protocol)),
+        "Protocol": " ".join(text.value(part) for part in protocol if part is not None),
         "Main measure": _distinct(entries, lambda entry: entry.result.main_measure),
         "Split": task.get("split"),
         "Languages": task.get("languages"),
         "Licence": task.get("licence"),
         "Texts may be shown": task.get("redistributable"),
     }
-    fingerprints = sorted({entry.column_key[2] for entry in entries})
+    fingerprints = sorted({entry.fingerprint for entry in entries})
     return {
-        "name": entries[0].result.task_key,
+        "name": first.result.task_key,
         "title": task.get("title"),
         "facts": facts,
         "reference": text.https(task.get("reference")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.leaderboard.tables import Column, Row, Section, Table
@@ -41,9 +41,9 @@ class Picture:
 
 
 def draw(section: Section) -> Picture | None:
-    """Draw the full runs of a suite, or nothing where it has limited runs only."""
-    table = section.tables[0]
-    if table.limit is not None:
+    """Draw the full own runs of a suite, or nothing where it has none."""
+    table = _own_part(section.tables[0])
+    if table.limit is not None or not table.rows:
         return None
     columns = _panels(table)
     rows = [row for row in table.rows if any(_value(row, one)[0] is not None for one in columns)]
@@ -57,6 +57,13 @@ def draw(section: Section) -> Picture | None:
         f"Dot plot of the suite {section.name}: {names}. The table below holds its numbers.",
         f"{names}{bars}. Shown: {which}.",
     )
+
+
+def _own_part(table: Table) -> Table:
+    """Return a table without imported results: they have no intervals to draw."""
+    held = {key for row in table.own_rows for key in row.cells}
+    columns = tuple(column for column in table.columns if column.key in held)
+    return replace(table, rows=table.own_rows, columns=columns)
 
 
 def _panels(table: Table) -> list[Column | None]:

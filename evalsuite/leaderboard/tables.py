@@ -1,7 +1,8 @@
 """From results to the values of tables; pure.
 
 Results share a column only if they share task, version, fingerprint and main measure; limited runs
-share no table with full ones; a missing score stays missing.
+share no table with full ones; a missing score stays missing. Imported results share the column of
+the task theirs is the same as, stand below own ones and are never the best.
 """
 
 from __future__ import annotations
@@ -13,12 +14,10 @@ from dataclasses import dataclass
 
 from evalsuite import measures
 from evalsuite.errors import UsageError
-from evalsuite.leaderboard.entries import Entry
+from evalsuite.leaderboard.entries import ColumnKey, Entry
 from evalsuite.registry import Suite
 from evalsuite.result import Score
 from evalsuite.store import slug
-
-ColumnKey = tuple[str, int, str, str]
 
 
 def higher_is_better(measure: str) -> bool | None:
@@ -45,8 +44,8 @@ class Column:
         key: What its results share.
         page: The task's page.
         in_mean: Whether it counts in the suite's mean.
-        fingerprint: First 8 digits, where the task has several columns.
-        best: Best score of the column.
+        fingerprint: First 8 digits, where the task has several columns; empty if all is imported.
+        best: Best own score of the column.
     """
 
     key: ColumnKey
@@ -82,8 +81,13 @@ class Row:
 
     @property
     def entry(self) -> Entry:
-        """Any result of the row: they share model and settings."""
+        """Any result of the row: they share model and settings, and are own or imported alike."""
         return next(iter(self.cells.values()))
+
+    @property
+    def imported(self) -> bool:
+        """Whether another tool made its results."""
+        return self.entry.result.imported
 
 
 @dataclass(frozen=True)
@@ -104,7 +108,12 @@ class Table:
     @property
     def split_tasks(self) -> bool:
         """Whether a task stands in several columns that are not comparable."""
-        return any(column.fingerprint for column in self.columns)
+        return any(column.fingerprint is not None for column in self.columns)
+
+    @property
+    def own_rows(self) -> tuple[Row, ...]:
+        """Rows of results that were made here."""
+        return tuple(row for row in self.rows if not row.imported)
 
 
 @dataclass(frozen=True)
@@ -160,22 +169,29 @@ def _table(
     ]
     higher = Table(limit, columns, (), None).mean_higher
     rows.sort(key=lambda row: _rank(row, higher))
-    best_mean = best((row.mean for row in rows), higher)
+    best_mean = best((row.mean for row in rows if not row.imported), higher)
     return Table(limit, columns, tuple(rows), best_mean)
 
 
 def _columns(entries: Sequence[Entry], tasks: Sequence[str]) -> tuple[Column, ...]:
-    """Return the columns in the suite's order; a task's newest, then fullest one comes first."""
+    """Return the columns in the suite's order.
+
+    A task's newest, then fullest one comes first; one that is all imported comes last.
+    """
     held: dict[ColumnKey, list[Entry]] = {}
     for entry in entries:
         held.setdefault(entry.column_key, []).append(entry)
     place = {task: index for index, task in enumerate(tasks)}
-    keys = sorted(held, key=lambda key: (place[key[0]], -key[1], -len(held[key]), key))
+    own = {key: _own(mine) for key, mine in held.items()}
+    keys = sorted(
+        held,
+        key=lambda key: (place[key[0]], not own[key], version_order(key[1]), -len(own[key]), key),
+    )
     per_task = Counter(key[0] for key in keys)
     counted: set[str] = set()
     columns = []
     for key in keys:
-        scores = (entry.result.main_score for entry in held[key])
+        scores = (entry.result.main_score for entry in own[key])
         columns.append(
             Column(
                 key,
@@ -187,6 +203,15 @@ def _columns(entries: Sequence[Entry], tasks: Sequence[str]) -> tuple[Column, ..
         )
         counted.add(key[0])
     return tuple(columns)
+
+
+def _own(entries: Iterable[Entry]) -> list[Entry]:
+    return [entry for entry in entries if not entry.result.imported]
+
+
+def version_order(version: int | str) -> tuple[int, str]:
+    """Return what sorts a task's newest version first; other tools' versions have no order."""
+    return (-version, "") if isinstance(version, int) else (1, version)
 
 
 def _cells(entries: Iterable[Entry]) -> dict[tuple[tuple[str, ...], int], dict[ColumnKey, Entry]]:
@@ -219,11 +244,12 @@ def _mean(
     return suite.mean({key[0]: cells[key].result.main_score for key in counted})
 
 
-def _rank(row: Row, higher: bool | None) -> tuple[bool, float, int, tuple[str, ...], int]:
+def _rank(row: Row, higher: bool | None) -> tuple[bool, bool, float, int, tuple[str, ...], int]:
     mean = 0.0 if row.mean is None else row.mean
     descending = higher is not False
     order = (row.entry.result.model["name"].lower(), *row.entry.row_key)
-    return row.mean is None, -mean if descending else mean, -len(row.cells), order, row.repeat
+    mean = -mean if descending else mean
+    return row.imported, row.mean is None, mean, -len(row.cells), order, row.repeat
 
 
 @dataclass(frozen=True)
@@ -234,8 +260,8 @@ class TaskTable:
         fingerprint: The task's fingerprint.
         limit: Items the task was cut to.
         measures: Names of all measures, the main one first.
-        best: Best score of each measure.
-        entries: The results, best main score first.
+        best: Best own score of each measure.
+        entries: The results, best main score first, imported ones last.
     """
 
     fingerprint: str
@@ -258,12 +284,17 @@ def task_tables(entries: Iterable[Entry]) -> list[TaskTable]:
 def _task_table(main: str, entries: Sequence[Entry]) -> TaskTable:
     names = sorted({name for entry in entries for name in entry.result.scores} - {main})
     sign = 1 if higher_is_better(main) is False else -1
-    ranked = sorted(entries, key=lambda entry: (sign * entry.result.main_score, entry.row_key))
+    ranked = sorted(
+        entries,
+        key=lambda entry: (
+            entry.result.imported,
+            sign * entry.result.main_score,
+            entry.row_key,
+        ),
+    )
+    own = [entry.result.scores for entry in _own(entries)]
     bests = {
-        name: best(
-            (entry.result.scores[name].value for entry in entries if name in entry.result.scores),
-            higher_is_better(name),
-        )
+        name: best((scores[name].value for scores in own if name in scores), higher_is_better(name))
         for name in (main, *names)
     }
     first = entries[0]
