@@ -162,7 +162,7 @@ def test_item_tables_come_back_whole() -> None:
     np.testing.assert_array_equal(back.columns["score"], full.columns["score"])
     other = replace(full, cluster=np.array(["d1", "d1", "d1", "d2"]))
     assert items_digest(other) != items_digest(full)
-    slower = replace(full, columns=full.columns | {"seconds": np.ones(4)})
+    slower = replace(full, columns={**full.columns, "seconds": np.ones(4)})
     assert items_digest(slower) == items_digest(full)
 
 
