@@ -55,7 +55,7 @@ class Ours:
     def engine(self, encoder: Any = None, batch_tokens: int | None = None) -> EncodingEngine:
         """Return a fresh engine, as the evaluator builds it."""
         loaded = self.encoder if encoder is None else encoder
-        budget = batch_tokens or self.batch_tokens or DEFAULT_BATCH_TOKENS[self.device]
+        budget = batch_tokens or self.batch_tokens or DEFAULT_BATCH_TOKENS
         return EncodingEngine(
             load=lambda: loaded,
             prompts=self.resolved.prompts,

@@ -230,7 +230,7 @@ class _Session:
             finish=self._model.finish,
             cache=VectorCache(folder),
             rule=shape_rule(placement.device_type, placement.dtype),
-            batch_tokens=plan.batch_tokens or DEFAULT_BATCH_TOKENS[placement.device_type],
+            batch_tokens=plan.batch_tokens or DEFAULT_BATCH_TOKENS,
             progress=plan.progress,
             device=placement.device,
             searcher=plan.search,

@@ -388,6 +388,6 @@ def _read_table(path: Path) -> pa.Table:
             "compare it item by item."
         )
     try:
-        return pq.read_table(table)
+        return pq.ParquetFile(table).read()  # `read_table` imports pandas
     except (OSError, pa.ArrowInvalid) as error:
         raise StoreError(f"Cannot read the item table '{table}': {error}") from error

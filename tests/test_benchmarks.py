@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+TOLERATED = ("0", "0.01", "0.02", "0.08")  # by the gates ours is compared with
 NO_DATA = "/nowhere"  # texts are then made up, so that the tests need no data
 TINY_TEXTS = ("--data-dir", NO_DATA, "--short", "24", "--long", "3", "--rounds", "2")
 
@@ -183,6 +184,20 @@ def test_gpu_search_on_the_cpu(
         assert agreed["scores_equal"]
         assert agreed["ids_equal"]
         assert agreed["ids_compared"] > 400
+
+
+def test_gate_power(run: Run, tmp_path: Path) -> None:
+    figure = tmp_path / "figures" / "power.svg"
+    report = run("gate_power", "--draws", "5", "--figure", str(figure))
+    assert figure.read_text(encoding="utf-8").count("evalsuite gate") == 1
+    assert len(report["cases"]) == 3
+    for records in report["cases"].values():
+        for record in records:
+            assert set(record["fails"]) == {"evalsuite gate", *(f"drop > {t}" for t in TOLERATED)}
+            shares = [record[key]["rate"] for key in ("passes", "inconclusive")]
+            assert sum(shares) + record["fails"]["evalsuite gate"]["rate"] == pytest.approx(1)
+        assert records[-1]["fails"]["evalsuite gate"]["rate"] == 1  # a drop of 0.12
+    assert [len(r["fails"]) for r in report["policy_of_twenty_rows"]] == [5, 5, 5]
 
 
 @needs_model

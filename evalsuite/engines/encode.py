@@ -28,7 +28,7 @@ Vectors = NDArray[np.float32]
 Progress = Callable[[int, int], None]
 """Called with (texts done, texts in all) of the current call."""
 
-DEFAULT_BATCH_TOKENS = {"cpu": 2048, "cuda": 4096}
+DEFAULT_BATCH_TOKENS = 4096
 _CHUNK_TEXTS = 1024  # texts a plain encoder gets at once
 
 
@@ -145,7 +145,7 @@ class EncodingEngine:
     finish: Finish = field(default_factory=Finish)
     cache: VectorCache = field(default_factory=VectorCache)
     rule: ShapeRule = field(default_factory=ShapeRule)
-    batch_tokens: int = DEFAULT_BATCH_TOKENS["cpu"]
+    batch_tokens: int = DEFAULT_BATCH_TOKENS
     progress: Progress = ignore_progress
     device: str = "cpu"
     searcher: str = "torch"

@@ -31,12 +31,12 @@ def dense_similarities(a: NDArray[np.float32], b: NDArray[np.float32]) -> dict[s
         b: ``[n, dim]``.
     """
     x, y = a.astype(np.float64), b.astype(np.float64)
-    norms = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
+    norms = np.sqrt(np.einsum("nd,nd->n", x, x) * np.einsum("nd,nd->n", y, y))
     products = np.einsum("nd,nd->n", x, y)
     difference = x - y
     return {
         "cosine": np.divide(products, norms, out=np.zeros_like(products), where=norms > 0),
-        "euclidean": -np.linalg.norm(difference, axis=1),
+        "euclidean": -np.sqrt(np.einsum("nd,nd->n", difference, difference)),
         "manhattan": -np.abs(difference).sum(axis=1),
     }
 

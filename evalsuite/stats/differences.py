@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from evalsuite.measures import Measure
 from evalsuite.stats.draws import Sample, by_unit, derived_seed, mean_draws, over_draws, score
@@ -192,6 +192,8 @@ def mcnemar(successes: int, failures: int) -> float:
         successes: Changed items that speak against the alternative.
         failures: Changed items that speak for it.
     """
+    from scipy import special  # takes as long to import as all else here
+
     return float(special.bdtr(successes, successes + failures, 0.5))
 
 
@@ -319,7 +321,7 @@ def minimum_detectable(
         power: Probability of finding it.
         sided: 1 or 2.
     """
-    z = special.ndtri(1 - alpha / sided) + special.ndtri(power)
+    z = NormalDist().inv_cdf(1 - alpha / sided) + NormalDist().inv_cdf(power)
     return float(z * standard_error)
 
 
@@ -327,5 +329,5 @@ def power(effect: float, standard_error: float, *, alpha: float = 0.05, sided: i
     """Return the probability that a test finds a true difference; as :func:`minimum_detectable`."""
     if standard_error == 0:
         return float(effect != 0)
-    z = special.ndtri(1 - alpha / sided)
-    return float(special.ndtr(abs(effect) / standard_error - z))
+    z = NormalDist().inv_cdf(1 - alpha / sided)
+    return NormalDist().cdf(abs(effect) / standard_error - z)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
 
 from evalsuite.measures import Measure
 from evalsuite.stats.draws import Draw, Sample, mean_draws, over_draws, score
@@ -15,6 +15,8 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
 JACKKNIFE_GROUPS = 1000
+
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -42,8 +44,8 @@ class Bootstrap:
 
     def quantile(self, level: float) -> float:
         """Return the end of the one-sided interval that covers with probability ``level``."""
-        z = self.bias + float(ndtri(level))
-        adjusted = ndtr(self.bias + z / (1 - self.acceleration * z))
+        z = self.bias + _NORMAL.inv_cdf(level)
+        adjusted = _NORMAL.cdf(self.bias + z / (1 - self.acceleration * z))
         return float(np.quantile(self.draws, adjusted))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
@@ -70,11 +72,11 @@ class Bootstrap:
         less = np.searchsorted(self.draws, threshold, side="left")
         most = np.searchsorted(self.draws, threshold, side="right")
         share = float(np.clip((less + most) / (2 * r), 0.5 / r, 1 - 0.5 / r))
-        w = float(ndtri(share)) - self.bias
+        w = _NORMAL.inv_cdf(share) - self.bias
         # beyond a skew BCa was made for, the correction has no inverse: leave it out
         scale = 1 + self.acceleration * w
         z = w / (scale if scale > 0 else 1.0) - self.bias
-        p = float(ndtr(-z)) if below else float(ndtr(z))
+        p = _NORMAL.cdf(-z if below else z)
         return max(p, 1 / (r + 1))
 
 
@@ -133,8 +135,8 @@ def corrected(value: float, draws: Floats, left_out: Floats) -> Bootstrap:
     influence = left_out.mean() - left_out
     spread = (influence**2).sum() ** 1.5
     acceleration = (influence**3).sum() / (6 * spread) if spread > 0 else 0.0
-    bias = ndtri(np.clip(at_most / r, 0.5 / r, 1 - 0.5 / r))
-    return Bootstrap(value, np.sort(draws), float(bias), float(acceleration))
+    bias = _NORMAL.inv_cdf(float(np.clip(at_most / r, 0.5 / r, 1 - 0.5 / r)))
+    return Bootstrap(value, np.sort(draws), bias, float(acceleration))
 
 
 def jackknife(measure: Measure, sample: Sample) -> Floats:
