@@ -389,5 +389,5 @@ def _read_table(path: Path) -> pa.Table:
         )
     try:
         return pq.ParquetFile(table).read()  # `read_table` imports pandas
-    except (OSError, pa.ArrowInvalid) as error:
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise StoreError(f"Cannot read the item table '{table}': {error}") from error

@@ -17,6 +17,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("evalsuite.cli.run:run", "Run models on a suite or on tasks and store the results."),
     "list": ("evalsuite.cli.catalogue:list_", "List tasks, suites or models."),
     "show": ("evalsuite.cli.catalogue:show", "Show a task or a stored result."),
+    "compare": ("evalsuite.cli.compare:compare", "Say which models are better, and how sure."),
     "gate": ("evalsuite.cli.gate:gate", "Say whether a model is no worse than a baseline."),
     "leaderboard": ("evalsuite.cli.site:leaderboard", "Write results as a static site."),
     "export": ("evalsuite.cli.exchange:export", "Write results as mteb's files or a model card."),

@@ -1,74 +1,37 @@
 """Measures: what a column of per-item statistics comes to.
 
 A measure is a value. Its name is its identity, its CLI syntax and its key in a result, and
-:func:`parse` turns the name back into the value.
+:func:`parse` turns the name back into the value. Each family of measures is a module that knows its
+own names.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
-from typing import Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Callable
 
 from evalsuite.errors import UsageError
-from evalsuite.measures import correlation
+from evalsuite.measures import correlation, ir
+from evalsuite.measures.base import Aggregate, Columns, Measure, mean_of, weighted_mean
+from evalsuite.measures.correlation import CORRELATIONS, SIMILARITIES
+from evalsuite.measures.ir import RANKING
 
-Columns = Mapping[str, NDArray[np.float64]]
-Aggregate = Callable[[Columns, NDArray[np.float64] | None], NDArray[np.float64]]
-"""``(columns of [n_items], weights [n_resamples, n_items] or None) -> [n_resamples] or scalar``."""
+__all__ = [
+    "CORRELATIONS",
+    "RANKING",
+    "SIMILARITIES",
+    "Aggregate",
+    "Columns",
+    "Measure",
+    "mean_of",
+    "parse",
+    "weighted_mean",
+]
 
-RANKING = ("ndcg", "map", "recall", "precision", "mrr")
-SIMILARITIES = ("cosine", "euclidean", "manhattan")
-CORRELATIONS = ("spearman", "pearson")
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One number read off a table of items.
-
-    Attributes:
-        name: Identity, CLI syntax and key in a result, e.g. ``ndcg@10``.
-        columns: The item columns it reads.
-        aggregate: Turns the columns into the score. With ``weights`` (how often each item was
-            drawn in each resample) it returns one score a resample, vectorised.
-        higher_is_better: Direction.
-        bounds: Smallest and largest possible value.
-        worst: What a failed item counts in each column.
-        decomposes: Whether the score is the plain mean of its one column.
-        across_replicates: How scores of training seeds or repeats are combined.
-        across_groups: ``macro`` takes the mean of the groups' scores, ``pooled`` ignores groups.
-        resample: What is random and therefore drawn: items (or the clusters they come in),
-            replicates, or both.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    aggregate: Aggregate
-    higher_is_better: bool = True
-    bounds: tuple[float, float] = (0.0, 1.0)
-    worst: float = 0.0
-    decomposes: bool = False
-    across_replicates: Literal["mean", "median"] = "mean"
-    across_groups: Literal["macro", "pooled"] = "pooled"
-    resample: Literal["item", "replicate", "both"] = "item"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-def weighted_mean(
-    columns: Columns, weights: NDArray[np.float64] | None, *, column: str
-) -> NDArray[np.float64]:
-    """Mean of one column; of each resample where weights are given."""
-    values = columns[column]
-    if weights is None:
-        return np.asarray(values.mean())
-    return np.asarray(weights @ values / weights.sum(axis=-1))
+FAMILIES: tuple[tuple[Callable[[str], Measure | None], str], ...] = (
+    (ir.parse, ir.NAMES),
+    (correlation.parse, correlation.NAMES),
+)
+"""Each family's parser, which returns None for names of others, and its names for messages."""
 
 
 def parse(name: str) -> Measure:
@@ -77,16 +40,8 @@ def parse(name: str) -> Measure:
     Raises:
         UsageError: No measure has that name.
     """
-    ranking = re.fullmatch(rf"({'|'.join(RANKING)})@([1-9]\d*)", name)
-    if ranking:
-        return Measure(name, (name,), partial(weighted_mean, column=name), decomposes=True)
-    correlated = re.fullmatch(rf"({'|'.join(SIMILARITIES)})_({'|'.join(CORRELATIONS)})", name)
-    if correlated:
-        similarity, statistic = correlated.groups()
-        aggregate = partial(correlation.STATISTICS[statistic], gold="gold", predicted=similarity)
-        return Measure(name, ("gold", similarity), aggregate, bounds=(-1.0, 1.0), worst=-1.0)
-    raise UsageError(
-        f"Unknown measure '{name}'. Known: {', '.join(f'{m}@K' for m in RANKING)}, "
-        + ", ".join(f"{s}_{c}" for s in SIMILARITIES for c in CORRELATIONS)
-        + "."
-    )
+    for family, _ in FAMILIES:
+        if (measure := family(name)) is not None:
+            return measure
+    known = ", ".join(names for _, names in FAMILIES)
+    raise UsageError(f"Unknown measure '{name}'. Known: {known}.")

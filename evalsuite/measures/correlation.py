@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+
+from evalsuite.measures.base import Measure
+
+SIMILARITIES = ("cosine", "euclidean", "manhattan")
+CORRELATIONS = ("spearman", "pearson")
+NAMES = ", ".join(f"{s}_{c}" for s in SIMILARITIES for c in CORRELATIONS)
 
 Floats = NDArray[np.float64]
 
@@ -109,3 +117,13 @@ def _centred_ranks(times: Floats) -> tuple[Floats, Floats]:
 
 
 STATISTICS: Mapping[str, Callable[..., Floats]] = {"spearman": spearman, "pearson": pearson}
+
+
+def parse(name: str) -> Measure | None:
+    """Return the correlation a name stands for, e.g. ``cosine_spearman``, or None."""
+    match = re.fullmatch(rf"({'|'.join(SIMILARITIES)})_({'|'.join(CORRELATIONS)})", name)
+    if match is None:
+        return None
+    similarity, statistic = match.groups()
+    aggregate = partial(STATISTICS[statistic], gold="gold", predicted=similarity)
+    return Measure(name, ("gold", similarity), aggregate, bounds=(-1.0, 1.0), worst=-1.0)

@@ -17,6 +17,7 @@ unjudged, or judged 0 or below, gain nothing, and a negative grade costs nothing
 A query without relevant documents, or without results, scores 0.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -24,6 +25,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsuite.measures.base import Measure, mean_of
+
+RANKING = ("ndcg", "map", "recall", "precision", "mrr")
+NAMES = ", ".join(f"{name}@K" for name in RANKING)
 DEFAULT_KS = (1, 3, 5, 10, 20, 100, 1000)
 
 
@@ -185,3 +190,8 @@ def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.flo
     ratio = np.zeros(numerator.shape)
     np.divide(numerator, denominator, out=ratio, where=denominator > 0)
     return ratio
+
+
+def parse(name: str) -> Measure | None:
+    """Return the measure a name stands for, e.g. ``ndcg@10``, or None."""
+    return mean_of(name) if re.fullmatch(rf"({'|'.join(RANKING)})@[1-9]\d*", name) else None

@@ -30,8 +30,8 @@ def derived_seed(*parts: object) -> int:
     Every random draw takes its seed from here, e.g. ``derived_seed(seed, task, purpose)``, never
     from global state, so that no draw depends on what ran before it.
     """
-    text = "\x1f".join(map(str, parts))
-    return int.from_bytes(hashlib.sha256(text.encode("utf-8")).digest()[:8], "little")
+    text = "\x1f".join(map(str, parts)).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,112 @@
+"""Differences between several models, for which no model's scores are drawn twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evalsuite import stats
+from evalsuite.measures import Measure
+from evalsuite.stats import Bootstrap, Difference, Sample, derived_seed
+from evalsuite.stats.draws import over_draws
+from evalsuite.stats.intervals import corrected, jackknife
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """A model on a task: its label and its rows."""
+
+    model: str
+    sample: Sample
+
+
+@dataclass
+class Differences:
+    """Differences as :func:`evalsuite.stats.difference` has them, to the last bit.
+
+    What is no mean takes most time to draw. As the resamples of a task are the same for every
+    model, the draws of a difference are the difference of two models' draws, and k models cost k
+    times one instead of k (k - 1) times.
+
+    Attributes:
+        seed: The user's; the task and the measure join it.
+        n_resamples: Number of draws of means, and of what is no mean.
+    """
+
+    seed: int
+    n_resamples: tuple[int, int]
+    _drawn: dict[tuple[str, str, str], tuple[float, Floats, Floats]] = field(default_factory=dict)
+    _found: dict[tuple[str, str, str, str], Difference] = field(default_factory=dict)
+
+    def of(self, task: str, measure: Measure, candidate: Entrant, baseline: Entrant) -> Difference:
+        """Return the difference of two models on a task."""
+        key = (task, str(measure), candidate.model, baseline.model)
+        if key not in self._found:
+            shared = candidate.sample.n_units == baseline.sample.n_units
+            if measure.decomposes or measure.resample != "item" or not shared:
+                self._found[key] = stats.difference(
+                    measure,
+                    candidate.sample,
+                    baseline.sample,
+                    seed=derived_seed(self.seed, task, measure, "compare"),
+                    n_resamples=self.n_resamples[0 if measure.decomposes else 1],
+                )
+            else:
+                self._found[key] = self._from_draws(task, measure, candidate, baseline)
+        return self._found[key]
+
+    def _from_draws(
+        self, task: str, measure: Measure, candidate: Entrant, baseline: Entrant
+    ) -> Difference:
+        new, old = (self._draws(task, measure, side) for side in (candidate, baseline))
+        return from_draws(
+            corrected(new[0] - old[0], new[1] - old[1], new[2] - old[2]),
+            test="paired bootstrap",
+            n=candidate.sample.n_rows,
+            n_changed=_changed(measure, candidate.sample, baseline.sample),
+        )
+
+    def _draws(self, task: str, measure: Measure, side: Entrant) -> tuple[float, Floats, Floats]:
+        """Return a model's score, the scores of its resamples, and its jackknife."""
+        key = (task, str(measure), side.model)
+        if key not in self._drawn:
+            seed = derived_seed(self.seed, task, measure, "compare")
+            draws = over_draws(
+                partial(stats.score, measure, side.sample),
+                measure,
+                side.sample,
+                self.n_resamples[1],
+                derived_seed(seed, "paired bootstrap"),
+            )
+            value = float(stats.score(measure, side.sample))
+            self._drawn[key] = value, draws, jackknife(measure, side.sample)
+        return self._drawn[key]
+
+
+def _changed(measure: Measure, candidate: Sample, baseline: Sample) -> int:
+    if candidate.n_rows != baseline.n_rows:
+        return candidate.n_rows
+    same = [candidate.columns[name] == baseline.columns[name] for name in measure.columns]
+    return int((~np.all(same, axis=0)).sum())
+
+
+def from_draws(distribution: Bootstrap, *, test: str, n: int, n_changed: int) -> Difference:
+    """Return a difference tested by its bootstrap distribution, centred on "no difference"."""
+    draws, value = distribution.draws, distribution.value
+    less = (int((draws - value <= value).sum()) + 1) / (len(draws) + 1)
+    greater = (int((draws - value >= value).sum()) + 1) / (len(draws) + 1)
+    return Difference(
+        value=value,
+        distribution=distribution,
+        test=test,
+        p_less=less if n_changed else 1.0,
+        p_greater=greater if n_changed else 1.0,
+        n=n,
+        n_changed=n_changed,
+        standard_error=float(draws.std()),
+    )
