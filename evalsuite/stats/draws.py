@@ -21,6 +21,7 @@ from evalsuite.measures import Columns, Measure
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
+_MOST_DRAWS = 3e7  # of a mean, before classes of values are drawn from instead
 _CELLS_A_CHUNK = 500_000  # bounds memory; measures cut chunks further
 
 
@@ -217,7 +218,7 @@ def mean_draws(values: Floats, n_resamples: int, seed: int) -> Floats:
     """Return bootstrap means of one column, ``[n]`` -> ``[n_resamples]``.
 
     Few distinct values: their counts are drawn from the multinomial distribution, which is the same
-    law. Otherwise every draw is made, up to 2e8 in all. Beyond, values are cut into 512 classes of
+    law. Otherwise every draw is made, up to 3e7 in all. Beyond, values are cut into 512 classes of
     near-equal values whose counts are drawn, and the spread within classes, under 1e-4 of the
     variance or else every draw is made, enters as its normal limit.
     """
@@ -226,7 +227,7 @@ def mean_draws(values: Floats, n_resamples: int, seed: int) -> Floats:
     distinct, times = np.unique(values, return_counts=True)
     if len(distinct) * 25 <= n:
         return np.asarray(rng.multinomial(n, times / n, size=n_resamples) @ distinct / n)
-    if n * n_resamples > 2e8:
+    if n * n_resamples > _MOST_DRAWS:
         binned = _binned(np.sort(values), classes=512)
         if binned is not None:
             means, variances, times = binned
