@@ -55,7 +55,7 @@ FIGURE = common.ROOT / "docs" / "figures" / "gate-power.svg"
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = common.parser("gate_power", __doc__, rounds=1)
-    parser.add_argument("--draws", type=int, default=1000, help="of each drop; Spearman: a fifth")
+    parser.add_argument("--draws", type=int, default=500, help="of each drop; Spearman: a fifth")
     parser.add_argument("--results", type=Path, default=common.ROOT / "results")
     parser.add_argument("--figure", type=Path, default=FIGURE, help="SVG to write")
     return parser.parse_args(argv)

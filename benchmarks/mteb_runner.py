@@ -10,12 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from evalsuite.data import Pairs, Retrieval
+    from evalsuite.data import Labelled, Pairs, Retrieval
 
 
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -35,6 +35,19 @@ def pairs_dataset(data: Pairs, split: str) -> Any:
 
     columns = {"sentence1": data.first, "sentence2": data.second, "score": data.gold.tolist()}
     return DatasetDict({split: Dataset.from_dict(columns)})
+
+
+def labelled_dataset(data: Labelled, split: str) -> Any:
+    """Return labelled texts as mteb's classification tasks hold them."""
+    from datasets import Dataset, DatasetDict
+
+    splits = {"train": data.train, split: data.test}
+    return DatasetDict(
+        {
+            name: Dataset.from_dict({"text": list(part.texts), "label": part.labels.tolist()})
+            for name, part in splits.items()
+        }
+    )
 
 
 def retrieval_dataset(data: Retrieval, split: str) -> dict[str, dict[str, dict[str, Any]]]:
@@ -64,8 +77,12 @@ def load_task(name: str, data_dir: Path, limit: int | None) -> Any:
     loaded: Any = data.load(ours, layout, data_dir=data_dir, limit=limit, online=False).data
     task = mteb.get_task(name)
     split = task.eval_splits[0]
-    build = pairs_dataset if layout == "pairs" else retrieval_dataset
-    task.dataset = build(loaded, split)
+    build: Mapping[str, Callable[[Any, str], Any]] = {
+        "labelled": labelled_dataset,
+        "pairs": pairs_dataset,
+        "retrieval": retrieval_dataset,
+    }
+    task.dataset = build[layout](loaded, split)
     task.data_loaded = True
     return task
 
