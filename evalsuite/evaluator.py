@@ -328,5 +328,6 @@ def _scores(task: Task, outcome: Outcome, seed: int) -> dict[str, Score]:
             interval = stats.bootstrap_interval(
                 measure, sample, seed=stats.derived_seed(seed, str(task), "interval")
             )
-        scores[name] = Score(float(stats.score(measure, sample)), sample.n_rows, interval)
+        n = sample.n_rows // sample.n_replicates  # replicates are of the same items
+        scores[name] = Score(float(stats.score(measure, sample)), n, interval)
     return scores

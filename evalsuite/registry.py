@@ -20,8 +20,10 @@ from evalsuite.protocol import Protocol
 from evalsuite.task import Task, load_task
 
 PROTOCOLS: Mapping[str, str] = {
+    "classification": "evalsuite.protocols.classification:PROTOCOL",
     "sts": "evalsuite.protocols.sts:PROTOCOL",
     "retrieval": "evalsuite.protocols.retrieval:PROTOCOL",
+    "pair_classification": "evalsuite.protocols.pair_classification:PROTOCOL",
 }
 MODELS: Mapping[str, tuple[str, str]] = {
     "all-MiniLM-L6-v2": (

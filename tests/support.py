@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -174,3 +175,22 @@ def shell(
         timeout=120,
         env={**os.environ, **environment},
     )
+
+
+def llama2c_file(path: Path, *, tied: bool = True) -> Path:
+    """Write a random one-layer Llama in llama2.c's format, and its vocabulary beside it."""
+    header = struct.pack("<7i", 16, 24, 1, 4, 2, 264 if tied else -264, 128)
+    counts = {"embedding": 264 * 16, "layer": 16 + 256 + 128 + 128 + 256 + 16 + 3 * 24 * 16}
+    floats = sum(counts.values()) + 16 + 2 * 128 * 2 + (0 if tied else 264 * 16)
+    weights = np.random.default_rng(5).standard_normal(floats).astype("<f4") / 4
+    path.write_bytes(header + weights.tobytes())
+    bytes_of_text = [f"<0x{byte:02X}>" for byte in range(256)]
+    pieces = ["<unk>", "\n<s>\n", "\n</s>\n", *bytes_of_text, " ", "a", "o", " a", "\n"]
+    path.with_name("tok264.bin").write_bytes(
+        struct.pack("<i", 6)
+        + b"".join(
+            struct.pack("<fi", -i, len(piece.encode())) + piece.encode()
+            for i, piece in enumerate(pieces)
+        )
+    )
+    return path

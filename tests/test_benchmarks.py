@@ -245,3 +245,13 @@ def test_suite(run: Run) -> None:
     scores = report["scores"]["fp32"]
     assert scores["warm_equals_cold"]
     assert max(scores["differences"]["STSBenchmark"].values()) < 1e-6
+
+
+def test_classification(run: Run) -> None:
+    pytest.importorskip("mteb")
+    tiny = ("--labels", "4", "--train", "80", "--test", "60", "--dim", "16", "--rounds", "2")
+    case = run("classification", "--data-dir", NO_DATA, *tiny)["cases"]["custom"]
+    check_case(case)
+    assert set(case["max_score_difference"]) == set(case["sides"]) - {"evalsuite"}
+    assert max(case["max_score_difference"].values()) < 1e-9
+    assert 0.25 < case["accuracy"] <= 1

@@ -17,11 +17,18 @@ TASKS = registry.data_folder("tasks")
 DATA = Path(os.environ.get("EVALSUITE_DATA", Path(__file__).parents[2] / "shared" / "data"))
 FILES = sorted(TASKS.glob("*/*.toml"))
 SHIPPED = {"QuickSTS", "QuickRetrieval"}  # their data lie beside the TOML
+WORDS = {
+    *("WordSim353", "WordSim353-Similarity", "WordSim353-Relatedness", "SimLex999", "MEN", "RG65"),
+    *("MC30", "MTurk287", "MTurk771", "RareWords", "SimVerb3500", "VERB143", "YP130"),
+}
+LABELLED = {"Banking77Classification", "TREC", "SST2", "MR", "CR", "SUBJ", "MPQA"}
 # collections small enough to be in the folder of real data
 REAL = {
     *(f"STS{year}{end}" for year in range(12, 17) for end in ("", "-raw")),
     *("STSBenchmark", "SICK-R", "SciFact", "NFCorpus"),
-    *("Cranfield", "CISI", "ADI", "NPL"),
+    *("Cranfield", "CISI", "ADI", "NPL", "MRPC"),
+    *WORDS,
+    *LABELLED,
 }
 
 
@@ -80,6 +87,11 @@ def test_suites_are_the_published_ones() -> None:
     assert set(registry.get_suite("sts").tasks) == {
         "STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark", "SICK-R",
     }  # fmt: skip
+    assert set(registry.get_suite("wordsim").tasks) == WORDS
+    assert set(registry.get_suite("classification").tasks) == LABELLED
+    assert set(registry.get_suite("pair-classification").tasks) == {
+        "SprintDuplicateQuestions", "TwitterSemEval2015", "TwitterURLCorpus",
+    }  # fmt: skip
     beir = registry.get_suite("beir")
     assert len(beir.tasks) == 14
     (forums,) = beir.groups
@@ -109,6 +121,7 @@ def test_hub_copies_are_mtebs() -> None:
             "splits": [task.split],
             "main": task.main_measure.replace("@", "_at_"),
             "ignores identical ids": bool(task.params.get("ignore_identical_ids")),
+            "samples a label": task.params.get("samples_per_label", 8),
         }
         expected = {
             "path": theirs.metadata.dataset["path"],
@@ -116,6 +129,7 @@ def test_hub_copies_are_mtebs() -> None:
             "splits": theirs.metadata.eval_splits,
             "main": theirs.metadata.main_score,
             "ignores identical ids": bool(getattr(theirs, "ignore_identical_ids", False)),
+            "samples a label": getattr(theirs, "samples_per_label", 8),
         }
         assert task.data["hub"].get("config") == theirs.metadata.dataset.get("name")
         wrong += [

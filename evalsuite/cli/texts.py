@@ -54,7 +54,9 @@ def _is_local(task: Task, data_dir: Path | None) -> bool:
 
 
 def _all_texts(items: Any) -> list[tuple[str, str]]:
-    """Return id and text of every item: both sides of a pair, or the query."""
+    """Return id and text of every item: both sides of a pair, the query, or the text to label."""
+    if hasattr(items, "test"):
+        return list(zip(items.test.ids, items.test.texts, strict=True))
     if hasattr(items, "first"):
         sides = zip(items.ids, items.first, items.second, strict=True)
         return [(name, f"{first} | {second}") for name, first, second in sides]

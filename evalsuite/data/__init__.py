@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.data import local
-from evalsuite.data.layouts import Data, Documents, Pairs, Retrieval
+from evalsuite.data import labelled, local
+from evalsuite.data.labelled import Labelled
+from evalsuite.data.layouts import Documents, Pairs, Retrieval
 from evalsuite.errors import DataError, UsageError
 from evalsuite.task import Task
 
-__all__ = ["Documents", "Loaded", "Pairs", "Retrieval", "load"]
+__all__ = ["Documents", "Labelled", "Loaded", "Pairs", "Retrieval", "load"]
+
+Data = Pairs | Retrieval | Labelled
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ def load(
 
     Args:
         task: The task.
-        layout: Kind of data its protocol takes: ``pairs`` or ``retrieval``.
+        layout: Kind of data its protocol takes: ``pairs``, ``retrieval`` or ``labelled``.
         data_dir: Folder of local data; ``EVALSUITE_DATA`` by default.
         limit: Keep this many items (queries, for retrieval); a limited digest is its own.
         online: Whether the hub may be asked.
@@ -88,11 +91,13 @@ def _read_local(task: Task, layout: str, folder: Path) -> Data:
     options: Mapping[str, Any] = task.data["local"]
     if layout == "retrieval":
         return local.read_beir(folder, options, split=task.split)
-    reader = local.PAIR_READERS.get(options["format"])
-    if reader is None:
-        known = ", ".join(local.PAIR_READERS)
-        raise UsageError(f"{task}: unknown data format '{options['format']}'. Known: {known}.")
-    return reader(folder, options)
+    known = labelled.READERS if layout == "labelled" else local.PAIR_READERS
+    if options["format"] not in known:
+        names = ", ".join(known)
+        raise UsageError(f"{task}: unknown data format '{options['format']}'. Known: {names}.")
+    if layout == "labelled":
+        return labelled.READERS[options["format"]](folder, options, task.split)
+    return local.PAIR_READERS[options["format"]](folder, options)
 
 
 def _read_hub(task: Task, layout: str, data_dir: Path | None, *, online: bool) -> Data:
@@ -114,8 +119,11 @@ def _read_hub(task: Task, layout: str, data_dir: Path | None, *, online: bool) -
         raise DataError(
             f"{error} Go online once (`evalsuite data fetch` keeps a copy in the hub cache){also}."
         ) from error
-    read = hub.read_retrieval if layout == "retrieval" else hub.read_pairs
-    return read(folder, source, task.split)
+    read: Mapping[str, Callable[[Path, Mapping[str, Any], str], Data]] = {
+        "retrieval": hub.read_retrieval,
+        "labelled": hub.read_labelled,
+    }
+    return read.get(layout, hub.read_pairs)(folder, source, task.split)
 
 
 def _check(task: Task, data: Data, digest: str, source: str) -> None:

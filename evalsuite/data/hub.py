@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from evalsuite.data.labelled import TRAIN, Labelled, make_labelled
 from evalsuite.data.layouts import Documents, Pairs, Retrieval
 from evalsuite.data.local import clean, document_text, make_pairs
 from evalsuite.errors import DataError
@@ -48,12 +49,37 @@ def snapshot(source: Mapping[str, Any], *, online: bool = True) -> Path:
 
 
 def read_pairs(folder: Path, source: Mapping[str, Any], split: str) -> Pairs:
-    """Read pairs; ``columns`` defaults to ``sentence1``, ``sentence2``, ``score``."""
+    """Read pairs; ``columns`` defaults to ``sentence1``, ``sentence2``, ``score``.
+
+    A row holds a pair, or one row holds the lists of all, as mteb's pair classification has them.
+
+    Raises:
+        DataError: A column is missing, or the columns are not of one length.
+    """
     names = {"first": "sentence1", "second": "sentence2", "gold": "score"}
     names |= source.get("columns", {})
     table = _split(folder, source.get("config"), split)
-    columns = [table[names[key]][:] for key in ("first", "second", "gold")]
+    columns = _columns(table, [names[key] for key in ("first", "second", "gold")], source["path"])
+    if len(table) == 1 and all(isinstance(column[0], list) for column in columns):
+        columns = [column[0] for column in columns]
+    if len({len(column) for column in columns}) > 1:
+        raise DataError(f"'{source['path']}': its lists of texts and golds differ in length.")
     return make_pairs(list(zip(*columns, strict=True)), None, source["path"])
+
+
+def read_labelled(folder: Path, source: Mapping[str, Any], split: str) -> Labelled:
+    """Read labelled texts; ``columns`` defaults to ``text`` and ``label``.
+
+    Raises:
+        DataError: A split or a column is missing.
+    """
+    names = {"text": "text", "label": "label"} | dict(source.get("columns", {}))
+    splits = []
+    for name in dict.fromkeys((TRAIN, split)):
+        table = _split(folder, source.get("config"), name, strict=True)
+        columns = _columns(table, [names["text"], names["label"]], source["path"])
+        splits.append(list(zip(*columns, strict=True)))
+    return make_labelled(splits[0], splits[1] if len(splits) > 1 else None, source["path"])
 
 
 def read_retrieval(folder: Path, source: Mapping[str, Any], split: str) -> Retrieval:
@@ -105,6 +131,18 @@ def _ids(table: datasets.Dataset) -> list[str]:
     return [str(i) for i in table["_id" if "_id" in table.column_names else "id"][:]]
 
 
+def _columns(table: datasets.Dataset, names: Sequence[str], where: str) -> list[list[Any]]:
+    """Return columns as lists.
+
+    Raises:
+        DataError: One is missing.
+    """
+    if absent := [name for name in names if name not in table.column_names]:
+        known = ", ".join(table.column_names)
+        raise DataError(f"'{where}' has no column '{absent[0]}', only {known}.")
+    return [table[name][:] for name in names]
+
+
 def _state(folder: Path) -> str:
     """Return a hash of the files' names, sizes and times.
 
@@ -115,7 +153,10 @@ def _state(folder: Path) -> str:
     return hashlib.sha256(repr(seen).encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _split(folder: Path, config: str | None, split: str) -> datasets.Dataset:
+def _split(
+    folder: Path, config: str | None, split: str, *, strict: bool = False
+) -> datasets.Dataset:
+    """Return a split; where there is but one and not ``strict``, that one, whatever its name."""
     import datasets
 
     prepared = Path(datasets.config.HF_DATASETS_CACHE) / "evalsuite" / _state(folder)
@@ -126,6 +167,6 @@ def _split(folder: Path, config: str | None, split: str) -> datasets.Dataset:
             f"Cannot read '{config or 'default'}' of '{folder.name}': {error}"
         ) from error
     name = split if split in found else next(iter(found))
-    if name != split and len(found) > 1:
+    if name != split and (strict or len(found) > 1):
         raise DataError(f"'{folder.name}' has no split '{split}', only {', '.join(found)}.")
     return found[name]

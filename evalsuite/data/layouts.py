@@ -201,6 +201,3 @@ class Retrieval:
             query_ids=[self.query_ids[i] for i in index],
             queries=[self.queries[i] for i in index],
         )
-
-
-Data = Pairs | Retrieval

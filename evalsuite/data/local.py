@@ -24,20 +24,24 @@ def clean(text: str) -> str:
     return _SURROGATE.sub("\ufffd", text) if not text.isascii() else text
 
 
-def lines(path: Path) -> Iterator[str]:
-    r"""Yield the lines of a UTF-8 file, with or without a byte order mark; only ``\n`` ends one.
+def lines(path: Path, encoding: str = "utf-8-sig") -> Iterator[str]:
+    r"""Yield the lines of a file, UTF-8 with or without a byte order mark; only ``\n`` ends one.
 
     Raises:
-        DataError: The file is missing or not UTF-8.
+        DataError: The file is missing or not in its encoding.
+        UsageError: Nobody knows the encoding.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
+        with path.open(encoding=encoding, newline="\n") as file:
             for line in file:
                 yield line.rstrip("\r\n")
     except FileNotFoundError:
         raise DataError(f"The data file '{path}' is missing.") from None
     except UnicodeDecodeError as error:
-        raise DataError(f"The data file '{path}' is not UTF-8: {error.reason}.") from error
+        known = error.encoding.upper()
+        raise DataError(f"The data file '{path}' is not {known}: {error.reason}.") from error
+    except LookupError:
+        raise UsageError(f"Unknown `encoding` {encoding!r}; try 'utf-8' or 'latin-1'.") from None
     except OSError as error:
         raise DataError(f"Cannot read the data file '{path}': {error.strerror}.") from error
 
@@ -111,37 +115,54 @@ def read_delimited(folder: Path, options: Mapping[str, Any]) -> Pairs:
     """Read pairs from delimited text.
 
     Options: ``files``; ``columns`` = {first, second, gold, id?} as header names or, without a
-    header, positions; ``delimiter`` (tab); ``quoted`` (false: quotes are ordinary characters).
+    header, positions; ``delimiter`` (tab); ``quoted`` (false: quotes are ordinary characters);
+    ``lower`` (false: texts are lower-cased).
     """
-    columns: Mapping[str, Any] = options["columns"]
-    by_name = isinstance(columns["first"], str)
-    delimiter, quoted = options.get("delimiter", "\t"), bool(options.get("quoted", False))
-    if len(delimiter) != 1:
-        raise UsageError(f"`delimiter` is one character, not {delimiter!r}.")
     rows: list[tuple[str, str, Any]] = []
     ids: list[str] = []
     for name in options["files"]:
-        table = _delimited(folder / name, delimiter, quoted=quoted)
-        header = {title: i for i, title in enumerate(next(table, []))} if by_name else {}
-        for number, cells in enumerate(table, start=1):
-            try:
-                picked = {k: cells[header[c] if by_name else c] for k, c in columns.items()}
-            except (KeyError, IndexError, TypeError) as error:
-                wanted = ", ".join(map(repr, columns.values()))
-                raise DataError(
-                    f"{folder / name}: row {number} lacks one of the columns {wanted}."
-                ) from error
-            rows.append((picked["first"], picked["second"], picked["gold"]))
+        for picked in delimited_rows(folder / name, options):
+            first, second = picked["first"], picked["second"]
+            if options.get("lower"):
+                first, second = first.lower(), second.lower()
+            rows.append((first, second, picked["gold"]))
             ids.append(picked.get("id", ""))
-    return make_pairs(rows, ids if "id" in columns else None, folder)
+    return make_pairs(rows, ids if "id" in options["columns"] else None, folder)
 
 
-def _delimited(path: Path, delimiter: str, *, quoted: bool) -> Iterator[list[str]]:
+def delimited_rows(path: Path, options: Mapping[str, Any]) -> Iterator[dict[str, str]]:
+    """Yield the cells of each row that is not blank, by the names ``columns`` gives them.
+
+    Options: ``columns``, ``delimiter``, ``quoted`` as in :func:`read_delimited`, and ``encoding``.
+
+    Raises:
+        DataError: The file is missing or malformed, or a row lacks a column.
+        UsageError: The delimiter is no single character, or nobody knows the encoding.
+    """
+    columns: Mapping[str, Any] = options["columns"]
+    by_name = isinstance(next(iter(columns.values())), str)
+    delimiter, quoted = options.get("delimiter", "\t"), bool(options.get("quoted", False))
+    if len(delimiter) != 1:
+        raise UsageError(f"`delimiter` is one character, not {delimiter!r}.")
+    plain = lines(path, options.get("encoding", "utf-8-sig"))
+    table = _delimited(path, plain, delimiter, quoted=quoted)
+    header = {title: i for i, title in enumerate(next(table, []))} if by_name else {}
+    for number, cells in enumerate(table, start=1):
+        try:
+            yield {k: cells[header[c] if by_name else c] for k, c in columns.items()}
+        except (KeyError, IndexError, TypeError) as error:
+            wanted = ", ".join(map(repr, columns.values()))
+            raise DataError(f"{path}: row {number} lacks one of the columns {wanted}.") from error
+
+
+def _delimited(
+    path: Path, plain: Iterator[str], delimiter: str, *, quoted: bool
+) -> Iterator[list[str]]:
     """Yield the rows of a delimited file that are not blank."""
     if not quoted:
-        yield from (line.split(delimiter) for line in lines(path) if line)
+        yield from (line.split(delimiter) for line in plain if line)
         return
-    reader = csv.reader((f"{line}\n" for line in lines(path)), delimiter=delimiter)
+    reader = csv.reader((f"{line}\n" for line in plain), delimiter=delimiter)
     try:
         yield from (cells for cells in reader if cells)
     except csv.Error as error:

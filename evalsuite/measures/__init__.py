@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evalsuite.errors import UsageError
-from evalsuite.measures import correlation, ir
+from evalsuite.measures import classification, correlation, ir, pairs
 from evalsuite.measures.base import Aggregate, Columns, Measure, mean_of, weighted_mean
 from evalsuite.measures.correlation import CORRELATIONS, SIMILARITIES
 from evalsuite.measures.ir import RANKING
@@ -30,6 +30,8 @@ __all__ = [
 FAMILIES: tuple[tuple[Callable[[str], Measure | None], str], ...] = (
     (ir.parse, ir.NAMES),
     (correlation.parse, correlation.NAMES),
+    (pairs.parse, pairs.NAMES),
+    (classification.parse, classification.NAMES),
 )
 """Each family's parser, which returns None for names of others, and its names for messages."""
 

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.measures import Measure
-from evalsuite.stats.draws import Sample, by_unit, derived_seed, mean_draws, over_draws, score
+from evalsuite.stats.draws import (
+    Sample,
+    by_unit,
+    derived_seed,
+    item_means,
+    mean_draws,
+    over_draws,
+    score,
+)
 from evalsuite.stats.intervals import Bootstrap, corrected, jackknife
 
 Floats = NDArray[np.float64]
@@ -119,6 +127,7 @@ def _paired_bootstrap(
 ) -> Bootstrap:
     seed = derived_seed(seed, "paired bootstrap")
     value = float(score(measure, candidate)) - float(score(measure, baseline))
+    candidate, baseline = item_means(measure, candidate), item_means(measure, baseline)
     if measure.decomposes and candidate.is_plain and baseline.is_plain:
         column = measure.columns[0]
         d = candidate.columns[column] - baseline.columns[column]

@@ -267,3 +267,23 @@ def by_unit(sample: Sample, column: str) -> tuple[Floats, Floats]:
     sums = np.bincount(sample.unit, weights=values[column], minlength=sample.n_units)
     rows = np.bincount(sample.unit, minlength=sample.n_units).astype(np.float64)
     return np.asarray(sums, dtype=np.float64), rows
+
+
+def item_means(measure: Measure, sample: Sample) -> Sample:
+    """Return one row a unit, the mean of its rows, where a score is the mean of those.
+
+    So it is where replicates of a mean are averaged and each of them has every unit once. Any other
+    sample is returned as it is.
+    """
+    if not measure.decomposes or measure.across_replicates != "mean":
+        return sample
+    unit, replicate = sample.unit, sample.replicate
+    if unit is None or replicate is None or sample.group is not None:
+        return sample
+    full = sample.n_units * sample.n_replicates
+    times = np.bincount(unit * sample.n_replicates + replicate, minlength=full)
+    if measure.resample != "item" or (times != 1).any():
+        return sample
+    column = measure.columns[0]
+    sums, rows = by_unit(sample, column)
+    return Sample({column: sums / rows})

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.measures import Measure
-from evalsuite.stats.draws import Draw, Sample, mean_draws, over_draws, score
+from evalsuite.stats.draws import Draw, Sample, item_means, mean_draws, over_draws, score
 
 Floats = NDArray[np.float64]
 
@@ -151,6 +151,7 @@ def jackknife(measure: Measure, sample: Sample) -> Floats:
     k = min(sample.n_units, most)
     if k < 2:
         return _NONE
+    sample = item_means(measure, sample)
     # spread each stratum over the groups, so that none is left out whole
     place = np.empty(sample.n_units, dtype=np.int64)
     place[np.concatenate(sample.strata)] = np.arange(sample.n_units) % k
@@ -167,6 +168,7 @@ _NONE: Floats = np.zeros(1)
 def _draws(measure: Measure, sample: Sample, seed: int, n_resamples: int) -> Floats:
     if sample.n_rows == 0:
         raise ValueError("an interval needs at least one item")
+    sample = item_means(measure, sample)
     if measure.decomposes and sample.is_plain:
         return mean_draws(sample.columns[measure.columns[0]], n_resamples, seed)
     return over_draws(lambda draw: score(measure, sample, draw), measure, sample, n_resamples, seed)

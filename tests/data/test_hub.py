@@ -134,6 +134,32 @@ def test_a_pairs_mirror(tmp_path: Path) -> None:
         data.load(get_task(absent), "pairs")
 
 
+def test_pairs_whose_lists_are_in_one_row(tmp_path: Path) -> None:
+    """mteb keeps its older pair classification sets so."""
+    folder = tmp_path / "mirror"
+    columns = {"first": "sent1", "second": "sent2", "gold": "labels"}
+    source = {"path": str(folder), "columns": columns}
+    golds = [n % 2 for n in range(len(PAIRS))]
+    lists: dict[str, list[Any]] = {
+        "sent1": [a for a, _, _ in PAIRS],
+        "sent2": [b for _, b, _ in PAIRS],
+        "labels": golds,
+    }
+    rows = [{key: values[n] for key, values in lists.items()} for n in range(len(PAIRS))]
+    tables: tuple[list[dict[str, Any]], ...] = ([lists], rows)
+    for some in tables:
+        write_lines(folder / "test.jsonl", some)
+        (folder / "README.md").write_text(card({"default": {"test": "test.jsonl"}}))
+        found = hub.read_pairs(folder, source, "test")
+        assert (found.first, found.second) == (lists["sent1"], lists["sent2"])
+        assert found.gold.tolist() == golds
+    with pytest.raises(DataError, match="has no column 'score'"):
+        hub.read_pairs(folder, source | {"columns": columns | {"gold": "score"}}, "test")
+    write_lines(folder / "test.jsonl", [lists | {"labels": golds[1:]}])
+    with pytest.raises(DataError, match="differ in length"):
+        hub.read_pairs(folder, source, "test")
+
+
 def test_nulls_and_unreadable_mirrors_are_data_errors(tmp_path: Path) -> None:
     folder = tmp_path / "mirror"
     write_lines(folder / "test.jsonl", [{"sentence1": None, "sentence2": "x", "score": 1.0}])

@@ -59,6 +59,16 @@ def test_delimited(
     assert list(zip(found.first, found.second, found.gold.tolist(), strict=True)) == rows
 
 
+def test_delimited_texts_can_be_lower_cased(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("Jerusalem\tIsrael\t8.46\r\n")
+    options = {"files": ["f"], "columns": {"first": 0, "second": 1, "gold": 2}}
+    as_written = local.read_delimited(tmp_path, options)
+    lowered = local.read_delimited(tmp_path, {**options, "lower": True})
+    assert (as_written.first, as_written.second) == (["Jerusalem"], ["Israel"])
+    assert (lowered.first, lowered.second) == (["jerusalem"], ["israel"])
+    assert lowered.gold.tolist() == [8.46]
+
+
 def test_delimited_ids_and_several_files(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("i1\tx\ty\t1\n")
     (tmp_path / "g").write_text("i2\tx\ty\t1\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from scipy.spatial import distance
 
 from evalsuite import measures
 from evalsuite.data import Pairs
-from evalsuite.protocols.sts import PROTOCOL, dense_similarities, sparse_similarities
+from evalsuite.engines.similarity import dense_similarities, sparse_similarities
+from evalsuite.models.static import StaticEncoder
+from evalsuite.protocols.sts import PROTOCOL
 from evalsuite.task import task_from_table
 
 TASK = task_from_table(
@@ -76,6 +79,7 @@ def test_dense_similarities_equal_scipy() -> None:
     x, y = a.astype(np.float64), b.astype(np.float64)
     for name, metric, sign in (
         ("cosine", lambda u, v: 1 - distance.cosine(u, v), 1),
+        ("dot", np.dot, 1),
         ("euclidean", distance.euclidean, -1),
         ("manhattan", distance.cityblock, -1),
     ):
@@ -111,3 +115,15 @@ def test_both_sides_are_encoded_in_one_call_without_a_role() -> None:
     assert calls == [(48, None)]
     assert outcome.items.ids == fixed_pairs().ids
     assert outcome.items.counts() == {"items": 24, "ok": 24, "failed": 0, "excluded": 0}
+
+
+def test_a_pair_with_a_word_without_vector_counts_with_cosine_zero(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("car 1 0 1\nautomobile 1 0 0.9\ngem 0 1 0\n")
+    model = StaticEncoder(tmp_path / "words.txt", lower=True, normalize=False)
+    second = ["automobile", "jewel", "car"]
+    words = Pairs(["a", "b", "c"], ["car", "gem", "gem"], second, np.ones(3))
+    (outcome,) = PROTOCOL.run(TASK, words, model)
+    assert outcome.items.counts()["ok"] == 3
+    cosines = outcome.items.columns["cosine"]
+    assert cosines[0] > 0.99
+    assert cosines[1:].tolist() == [0.0, 0.0]
