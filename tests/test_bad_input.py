@@ -28,6 +28,7 @@ from tests.support import (
     REPOSITORY,
     TextModel,
     beir_task,
+    llama2c_file,
     pairs_task,
     shell,
     task_toml,
@@ -451,6 +452,57 @@ def test_options_of_checkpoints(run_cli: RunCli, tmp_path: Path, tiny_bert: Path
         ("as=sentence-transformers", 2, "modules.json"),
     ):
         assert_one_error(run_cli("run", f"{tiny_bert}?{option}", "-t", task), code, part)
+
+
+def test_options_of_language_models(run_cli: RunCli, tmp_path: Path, tiny_bert: Path) -> None:
+    task, model = pairs_task(tmp_path), llama2c_file(tmp_path / "tiny.bin")
+    for option, code, part in (
+        ("template=prompteool", 2, "Did you mean 'prompteol'"),
+        ("template=no%20place", 2, "lacks {text}"),
+        ("template={text}{placeholder}", 2, "before {text}"),
+        (f"template={'a' * 150}{{text}}", 3, "shorten the template"),
+        ("atention=causal", 2, "'attention'"),
+        ("attention=both", 2, "causal, bidirectional"),
+        ("pool_template=1", 2, "neither 'true' nor 'false'"),
+        ("token_prepending=2", 2, "pooling=last"),
+        ("token_prepending=9&pooling=last", 3, "from 2 to 1"),
+        ("layer=-2", 3, "more than the 1 layers"),
+        ("layer=0", 2, "positive integer"),
+    ):
+        assert_one_error(run_cli("run", f"{model}?{option}", "-t", task), code, part)
+    for option, part in (
+        ("attention=bidirectional", "no causal model"),
+        ("pooling=eos", "no EOS token: use pooling=last"),
+    ):
+        assert_one_error(run_cli("run", f"{tiny_bert}?{option}", "-t", task), 3, part)
+
+
+def test_checkpoints_without_a_tokenizer(run_cli: RunCli, tmp_path: Path, tiny_bert: Path) -> None:
+    folder, task = tmp_path / "model", pairs_task(tmp_path)
+    folder.mkdir()
+    for name in ("config.json", "model.safetensors"):
+        (folder / name).write_bytes((tiny_bert / name).read_bytes())
+    ran = run_cli("run", f"{folder}?as=encoder", "-t", task)
+    assert_one_error(ran, 3, "has no tokenizer", "tokenizer.json")
+    model = llama2c_file(tmp_path / "tiny.bin")
+    model.with_name("tok264.bin").unlink()
+    assert_one_error(run_cli("run", model, "-t", task), 3, "has no tokenizer", "tok264.bin")
+
+
+def test_files_that_are_no_whole_llama2c_checkpoints(run_cli: RunCli, tmp_path: Path) -> None:
+    task, model = pairs_task(tmp_path), llama2c_file(tmp_path / "tiny.bin")
+    whole = model.read_bytes()
+    for content, option, part in (
+        (b"", "?as=encoder", "no llama2.c checkpoint"),
+        (b"word one two\n" * 9, "?as=encoder", "no llama2.c checkpoint"),
+        (bytes(64), "?as=encoder", "no llama2.c checkpoint"),
+        (whole[:28], "", "it is cut off"),
+        (whole[:-4], "", "it is cut off"),
+        (whole + b"1234", "", "should have"),
+        (b"24ka" + whole, "", "export.py --version 0"),
+    ):
+        model.write_bytes(content)
+        assert_one_error(run_cli("run", f"{model}{option}", "-t", task), 3, part)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,13 @@ def resolve(model: str | Any) -> Resolved:
 def _file_resolver(spec: Spec) -> Any:
     """Return the resolver for a name that is no registered one: a folder, a file or a hub name."""
     path = files.local_path(spec.name)
-    if (path is not None and path.is_file()) or spec.options.get("as") == "static":
+    asked, is_file = spec.options.get("as"), path is not None and path.is_file()
+    if path is not None and is_file and asked != "static":
+        from evalsuite.models import llama2c
+
+        if asked == "encoder" or llama2c.is_checkpoint(path):
+            return llama2c.resolve
+    if is_file or asked == "static":
         from evalsuite.models import static
 
         return static.resolve

@@ -10,14 +10,23 @@ from evalsuite.engines.encode import Finish, PlainEncoder, Prompts, TokenEncoder
 from evalsuite.errors import UsageError
 from evalsuite.models import files
 from evalsuite.models.base import Placement, Resolved
+from evalsuite.models.framing import template
 from evalsuite.models.spec import Spec
 
 POOLINGS = ("cls", "mean", "max", "last", "weighted-mean")
 _DOCUMENT_PROMPTS = ("document", "passage", "corpus")  # as sentence-transformers looks them up
-_COMMON = ("as", "layer", "dim", "normalize", "query_prompt", "document_prompt", "prompt")
+FRAMING = (
+    "pooling",
+    "pool_prompt",
+    "template",
+    "pool_template",
+    "attention",
+    "token_prepending",
+)
+COMMON = ("as", "layer", "dim", "normalize", "query_prompt", "document_prompt", "prompt")
 _ADAPTERS = {
-    "sentence-transformers": _COMMON,
-    "encoder": (*_COMMON, "pooling"),
+    "sentence-transformers": COMMON,
+    "encoder": (*COMMON, *FRAMING),
 }
 MOVED_BY = ("torch", "transformers", "sentence-transformers")
 
@@ -45,15 +54,21 @@ def resolve_folder(spec: Spec, folder: Path, name: str) -> Resolved:
     """
     has_modules = (folder / "modules.json").is_file()
     kind = spec.choice("as", (*_ADAPTERS, "static")) or (
-        "encoder" if "pooling" in spec.options or not has_modules else "sentence-transformers"
+        "encoder"
+        if not has_modules or any(option in spec.options for option in FRAMING)
+        else "sentence-transformers"
     )
     if kind == "sentence-transformers" and not has_modules:
         raise UsageError(f"'{name}' has no modules.json: use as=encoder&pooling=mean.")
     spec.check_options(_ADAPTERS[kind])
-    spec.choice("pooling", POOLINGS)
-    spec.integer("layer")
+    check_encoder_options(spec)
     identity = files.content_identity(folder)
-    found = _own_prompts(spec, folder) if kind == "sentence-transformers" else prompts(spec)
+    pooled = spec.flag("pool_prompt") is not False
+    found = (
+        _own_prompts(spec, folder)
+        if kind == "sentence-transformers"
+        else prompts(spec, pooled=pooled)
+    )
     return Resolved(
         name=name,
         identity=identity,
@@ -63,13 +78,37 @@ def resolve_folder(spec: Spec, folder: Path, name: str) -> Resolved:
         native_dtype=files.native_dtype(folder),
         prompts=found,
         finish=Finish(spec.integer("dim"), bool(spec.flag("normalize"))),
-        encoder_options={
-            key: value
-            for key, value in spec.options.items()
-            if key != "dim" and (key, value.lower()) != ("normalize", "true")
-        },
+        encoder_options=encoder_options(spec),
         moved_by=MOVED_BY,
     )
+
+
+def check_encoder_options(spec: Spec) -> None:
+    """Check the values of the options of encoders.
+
+    Raises:
+        UsageError: One cannot be, alone or with the others.
+    """
+    spec.choice("pooling", (*POOLINGS, "eos"))
+    spec.choice("attention", ("causal", "bidirectional"))
+    for option in ("pool_prompt", "pool_template", "normalize"):
+        spec.flag(option)
+    spec.integer("layer", signed=True)
+    template(spec)
+    if spec.integer("token_prepending") and spec.options.get("pooling") not in ("last", "eos"):
+        raise UsageError(
+            "token_prepending needs pooling=last or pooling=eos: what it prepends is the last "
+            "token's state."
+        )
+
+
+def encoder_options(spec: Spec) -> dict[str, str]:
+    """Return the options that change vectors before they are cached."""
+    return {
+        key: value
+        for key, value in spec.options.items()
+        if key != "dim" and (key, value.lower()) != ("normalize", "true")
+    }
 
 
 def prompts(
@@ -118,4 +157,4 @@ def _load(
 
     if kind == "sentence-transformers":
         return load_sentence_transformer(spec, folder, placement, found)
-    return load_encoder(spec, folder, placement)
+    return load_encoder(spec, folder, placement, found)

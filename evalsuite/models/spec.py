@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from evalsuite.errors import UsageError, unknown_name
 
 _SECRET = re.compile(r"key|token|secret|passw", re.IGNORECASE)
+_NO_SECRETS = {"token_prepending"}
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,23 @@ class Spec:
                     f"{str(error).split(' Known')[0]} '{self.name}' takes: {', '.join(known)}."
                 )
 
-    def integer(self, option: str) -> int | None:
+    def integer(self, option: str, *, signed: bool = False) -> int | None:
         """Return a positive integer option, or None where it is not given.
 
+        Args:
+            option: Its name.
+            signed: Whether it may be negative too, counting from the end; it is never 0.
+
         Raises:
-            UsageError: It is no positive integer.
+            UsageError: It is no such integer.
         """
         text = self.options.get(option)
         if text is None:
             return None
-        if not text.isdecimal() or int(text) == 0:
-            raise UsageError(f"Model option {option}={text!r} is not a positive integer.")
+        digits = text.removeprefix("-") if signed else text
+        if not digits.isdecimal() or int(digits) == 0:
+            end = " (or a negative one, counted from the end)" if signed else ""
+            raise UsageError(f"Model option {option}={text!r} is not a positive integer{end}.")
         return int(text)
 
     def flag(self, option: str) -> bool | None:
@@ -106,7 +113,7 @@ def parse_spec(text: str) -> Spec:
     if len(options) < len(pairs):
         raise UsageError(f"'{text[:80]}' gives an option twice.")
     for option in options:
-        if _SECRET.search(option):
+        if _SECRET.search(option) and option not in _NO_SECRETS:
             raise UsageError(
                 f"The option '{option[:40]}' looks like a secret; specs are recorded in results. "
                 "Keys are read from the environment only."

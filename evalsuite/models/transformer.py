@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 from evalsuite.engines.encode import PlainEncoder, Prompts, Role, TokenEncoder
 from evalsuite.errors import ModelError
 from evalsuite.models.base import Placement
+from evalsuite.models.decoder import FramedEncoder, asks_for_framing, framed, is_causal
 from evalsuite.models.packing import pack_linears
+from evalsuite.models.pooling import pool
 from evalsuite.models.spec import Spec
 from evalsuite.models.unpadded import UnpaddedBert, spans, unpadded
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _NOTHING_AFTER_LAYERS = {"bert", "roberta", "xlm-roberta", "electra", "camembert", "mpnet"}
+_VOCABS = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 
 Padded = Callable[["Tensor", "Tensor"], "Tensor"]
 """``(ids [rows, length], mask [rows, length]) -> token states [rows, length, dim]``."""
@@ -223,12 +226,20 @@ class _Head:
         return vectors[:rows]
 
 
-def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder:
-    """Load a Hugging Face encoder with the pooling a spec asks for (mean by default)."""
+def load_encoder(
+    spec: Spec, folder: Path, placement: Placement, prompts: Prompts
+) -> TorchEncoder | FramedEncoder:
+    """Load a Hugging Face model with the pooling a spec asks for (mean by default)."""
     _quiet()
     from transformers import AutoModel, AutoTokenizer
 
     trust = placement.trust_remote_code
+    if not any(folder.glob("*token*")) and not any((folder / name).is_file() for name in _VOCABS):
+        raise ModelError(
+            f"'{spec.name}' has no tokenizer: its folder needs tokenizer.json and "
+            "tokenizer_config.json. Write them with `AutoTokenizer.from_pretrained(BASE)"
+            ".save_pretrained(FOLDER)`."
+        )
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust)
         model = AutoModel.from_pretrained(
@@ -239,9 +250,19 @@ def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder
         )
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
         raise ModelError(f"Cannot load '{spec.name}': {error}") from error
+    return wrap_encoder(model, tokenizer, spec, placement, prompts)
+
+
+def wrap_encoder(
+    model: Any, tokenizer: Any, spec: Spec, placement: Placement, prompts: Prompts
+) -> TorchEncoder | FramedEncoder:
+    """Return the engine's view of a transformers model without a head, and its tokenizer."""
     model = model.to(placement.device).eval()
     limit = getattr(model.config, "max_position_embeddings", None)
+    max_length = _max_length(placement, min(tokenizer.model_max_length, limit or 10**6))
     layer = _layer(spec, model)
+    if asks_for_framing(spec) or is_causal(model):
+        return framed(spec, model, tokenizer, prompts, max_length=max_length, layer=layer)
     pooling = spec.options.get("pooling", "mean")
 
     def states(ids: Tensor, mask: Tensor) -> Tensor:
@@ -254,43 +275,22 @@ def load_encoder(spec: Spec, folder: Path, placement: Placement) -> TorchEncoder
         states=states,
         pool=lambda states, mask, role: pool(states, mask, pooling),
         device=placement.device,
-        max_length=_max_length(placement, min(tokenizer.model_max_length, limit or 10**6)),
+        max_length=max_length,
         unpadded=_prepared(model, tokenizer, placement, layer),
     )
 
 
-def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
-    """Reduce token states to one vector a text.
-
-    Args:
-        states: ``[rows, length, dim]``.
-        mask: ``[rows, length]``, 1 for real tokens.
-        pooling: ``cls`` (first token), ``mean``, ``max``, ``last`` (last token) or
-            ``weighted-mean`` (token i weighs i, from 1; Muennighoff 2022, SGPT).
-    """
-    real = mask.unsqueeze(-1).to(states.dtype)
-    position = mask.cumsum(dim=1)
-    rows = torch.arange(len(states), device=states.device)
-    if pooling == "cls":
-        return states[rows, mask.argmax(dim=1)]
-    if pooling == "last":
-        return states[rows, position.argmax(dim=1)]
-    if pooling == "max":
-        return states.masked_fill(real == 0, -torch.inf).amax(dim=1)
-    if pooling == "weighted-mean":
-        real = real * position.unsqueeze(-1).to(states.dtype)
-    return (states * real).sum(dim=1) / real.sum(dim=1).clamp_min(1e-9)
-
-
 def _layer(spec: Spec, model: Any) -> int | None:
-    """Return the layer to read hidden states of, or None for the last.
+    """Return the layer to read hidden states of, from 1, or None for the last.
 
     Where nothing follows the last layer, the layers above the one asked for are cut off instead:
     the states are the same and the work is less.
     """
-    layer, layers = spec.integer("layer"), model.config.num_hidden_layers
-    if layer is not None and layer > layers:
+    layer, layers = spec.integer("layer", signed=True), model.config.num_hidden_layers
+    if layer is not None and abs(layer) > layers:
         raise ModelError(f"layer={layer} is more than the {layers} layers there are.")
+    if layer is not None and layer < 0:
+        layer += layers + 1
     if layer is not None and model.config.model_type in _NOTHING_AFTER_LAYERS:
         model.encoder.layer = model.encoder.layer[:layer]
         return None

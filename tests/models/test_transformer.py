@@ -17,8 +17,8 @@ from evalsuite.errors import ModelError, UsageError
 from evalsuite.models import Placement, files
 from evalsuite.models.checkpoint import POOLINGS, prompts
 from evalsuite.models.packing import PackedLinear, pack_linears
+from evalsuite.models.pooling import pool
 from evalsuite.models.spec import parse_spec
-from evalsuite.models.transformer import pool
 from tests.support import pairs_task
 
 TEXTS = [
