@@ -299,19 +299,11 @@ class _Session:
 
 
 def _task_identity(task: Task, protocol: Protocol, fingerprint: str) -> dict[str, Any]:
-    return {
-        "name": task.name,
-        "version": task.version,
+    return task.described() | {
         "fingerprint": fingerprint,
         "protocol": protocol.name,
         "protocol_version": protocol.version,
         "split": task.split,
-        "type": task.type,
-        "title": task.title,
-        "languages": list(task.languages),
-        "licence": task.licence,
-        "redistributable": task.redistributable,
-        "reference": task.reference,
     }
 
 

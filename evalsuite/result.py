@@ -87,17 +87,21 @@ class Items:
         if self.group is not None:
             keys.append(_codes(self.group))
         order = np.lexsort(keys)
+        return self.taken(order)
 
-        def taken(values: Any) -> Any:
-            return None if values is None else values[order]
+    def taken(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Items:
+        """Return some rows, or all in another order."""
+
+        def of(values: Any) -> Any:
+            return None if values is None else values[rows]
 
         return Items(
-            ids=[self.ids[i] for i in order],
-            columns={name: values[order] for name, values in self.columns.items()},
-            status=self.status[order],
-            group=taken(self.group),
-            cluster=taken(self.cluster),
-            replicate=taken(self.replicate),
+            ids=np.asarray(self.ids, dtype=object)[rows].tolist(),
+            columns={name: values[rows] for name, values in self.columns.items()},
+            status=self.status[rows],
+            group=of(self.group),
+            cluster=of(self.cluster),
+            replicate=of(self.replicate),
             timed=self.timed,
         )
 

@@ -99,6 +99,19 @@ class Task:
     def __hash__(self) -> int:
         return hash((self.name, self.version))
 
+    def described(self) -> dict[str, Any]:
+        """What a result says of its task, whoever ran it."""
+        return {
+            "name": self.name,
+            "version": self.version,
+            "type": self.type,
+            "title": self.title,
+            "languages": list(self.languages),
+            "licence": self.licence,
+            "redistributable": self.redistributable,
+            "reference": self.reference,
+        }
+
     @property
     def expect(self) -> Mapping[str, Any]:
         """Counts (and, where known, the content digest) the data must have."""

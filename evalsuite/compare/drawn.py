@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from evalsuite import stats
 from evalsuite.measures import Measure
-from evalsuite.stats import Bootstrap, Difference, Sample, derived_seed
+from evalsuite.stats import Difference, Sample, derived_seed
+from evalsuite.stats.differences import changed_items, from_draws
 from evalsuite.stats.draws import over_draws
 from evalsuite.stats.intervals import corrected, jackknife
 
@@ -68,7 +69,7 @@ class Differences:
             corrected(new[0] - old[0], new[1] - old[1], new[2] - old[2]),
             test="paired bootstrap",
             n=candidate.sample.n_rows,
-            n_changed=_changed(measure, candidate.sample, baseline.sample),
+            n_changed=changed_items(measure, candidate.sample, baseline.sample),
         )
 
     def _draws(self, task: str, measure: Measure, side: Entrant) -> tuple[float, Floats, Floats]:
@@ -86,27 +87,3 @@ class Differences:
             value = float(stats.score(measure, side.sample))
             self._drawn[key] = value, draws, jackknife(measure, side.sample)
         return self._drawn[key]
-
-
-def _changed(measure: Measure, candidate: Sample, baseline: Sample) -> int:
-    if candidate.n_rows != baseline.n_rows:
-        return candidate.n_rows
-    same = [candidate.columns[name] == baseline.columns[name] for name in measure.columns]
-    return int((~np.all(same, axis=0)).sum())
-
-
-def from_draws(distribution: Bootstrap, *, test: str, n: int, n_changed: int) -> Difference:
-    """Return a difference tested by its bootstrap distribution, centred on "no difference"."""
-    draws, value = distribution.draws, distribution.value
-    less = (int((draws - value <= value).sum()) + 1) / (len(draws) + 1)
-    greater = (int((draws - value >= value).sum()) + 1) / (len(draws) + 1)
-    return Difference(
-        value=value,
-        distribution=distribution,
-        test=test,
-        p_less=less if n_changed else 1.0,
-        p_greater=greater if n_changed else 1.0,
-        n=n,
-        n_changed=n_changed,
-        standard_error=float(draws.std()),
-    )

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite import stats
-from evalsuite.compare.drawn import Differences, Entrant, from_draws
+from evalsuite.compare.drawn import Differences, Entrant
 from evalsuite.compare.pairing import Pair
 from evalsuite.measures import Measure
 from evalsuite.registry import Suite
 from evalsuite.stats import Difference, derived_seed
-from evalsuite.stats.differences import RESAMPLES, RESAMPLES_OF_OTHERS
+from evalsuite.stats.differences import RESAMPLES, RESAMPLES_OF_OTHERS, from_draws
 from evalsuite.stats.intervals import corrected
 
 Floats = NDArray[np.float64]

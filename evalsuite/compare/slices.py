@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -150,8 +149,8 @@ def slice_row(
         seed: The user's; task, measure and slice join it.
         n_resamples: Number of draws of means, and of what is no mean.
     """
-    candidate = taken(pair.candidate_items, part.candidate).sample(measure)
-    baseline = taken(pair.baseline_items, part.baseline).sample(measure)
+    candidate = pair.candidate_items.taken(part.candidate).sample(measure)
+    baseline = pair.baseline_items.taken(part.baseline).sample(measure)
     reason = _too_little(measure, (candidate, baseline))
     if reason:
         return Empty(pair.task, part.name, baseline.n_rows, reason)
@@ -182,20 +181,3 @@ def _too_little(measure: Measure, samples: tuple[Sample, Sample]) -> str:
         if any(np.ptp(sample.columns[name]) == 0 for sample in samples):
             return f"{name} is the same for every item: {measure} is not defined"
     return ""
-
-
-def taken(items: Items, rows: NDArray[np.bool_]) -> Items:
-    """Return some rows of an item table."""
-
-    def of(values: Any) -> Any:
-        return None if values is None else values[rows]
-
-    return Items(
-        ids=[name for name, kept in zip(items.ids, rows, strict=True) if kept],
-        columns={name: values[rows] for name, values in items.columns.items()},
-        status=items.status[rows],
-        group=of(items.group),
-        cluster=of(items.cluster),
-        replicate=of(items.replicate),
-        timed=items.timed,
-    )

@@ -233,16 +233,7 @@ def _task_identity(task: Task | None, found: Found, tool: str) -> dict[str, Any]
             "redistributable": False,
             "reference": "",
         }
-    return identity | {
-        "name": task.name,
-        "version": task.version,
-        "type": task.type,
-        "title": task.title,
-        "languages": list(task.languages),
-        "licence": task.licence,
-        "redistributable": task.redistributable,
-        "reference": task.reference,
-    }
+    return identity | task.described()
 
 
 def _content(result: Result) -> str:

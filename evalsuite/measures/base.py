@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+CELLS_A_BLOCK = 131_072  # a block of resamples, with its ranks or counts, stays in a core's cache
+
 Columns = Mapping[str, NDArray[np.float64]]
 Aggregate = Callable[[Columns, NDArray[np.float64] | None], NDArray[np.float64]]
 """``(columns of [n_items], weights [n_resamples, n_items] or None) -> [n_resamples] or scalar``."""

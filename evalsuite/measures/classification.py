@@ -30,11 +30,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsuite.measures.base import Aggregate, Columns, Measure, mean_of
+from evalsuite.measures.base import CELLS_A_BLOCK, Aggregate, Columns, Measure, mean_of
 
 Floats = NDArray[np.float64]
-
-_CELLS_A_BLOCK = 131_072  # a block of resamples stays inside a core's cache
 
 
 def label_counts(columns: Columns, weights: Floats | None) -> tuple[Floats, Floats, Floats]:
@@ -53,7 +51,7 @@ def label_counts(columns: Columns, weights: Floats | None) -> tuple[Floats, Floa
     sums = [_Sums(codes, k) for codes in (gold, predicted, right)]
     if weights is None:
         weights = np.ones((1, len(gold)))
-    block = max(1, _CELLS_A_BLOCK // max(1, len(gold)))
+    block = max(1, CELLS_A_BLOCK // max(1, len(gold)))
     out = np.empty((3, len(weights), k))
     for start in range(0, len(weights), block):
         for place, summed in enumerate(sums):

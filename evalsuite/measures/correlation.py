@@ -9,15 +9,13 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsuite.measures.base import Measure
+from evalsuite.measures.base import CELLS_A_BLOCK, Measure
 
 SIMILARITIES = ("cosine", "euclidean", "manhattan")
 CORRELATIONS = ("spearman", "pearson")
 NAMES = ", ".join(f"{s}_{c}" for s in SIMILARITIES for c in CORRELATIONS)
 
 Floats = NDArray[np.float64]
-
-_CELLS_A_BLOCK = 131_072  # a block of resamples and its ranks stay inside a core's cache
 
 
 def average_ranks(values: Floats) -> Floats:
@@ -84,7 +82,7 @@ def _resampled_spearman(x: Floats, y: Floats, weights: Floats) -> Floats:
     x_order = np.argsort(x_place, kind="stable")
     x_new = np.searchsorted(x_place[x_order], np.arange(len(x_values)))
     out = np.empty(len(weights))
-    block = max(1, _CELLS_A_BLOCK // len(x))
+    block = max(1, CELLS_A_BLOCK // len(x))
     for start in range(0, len(weights), block):
         drawn = np.take(weights[start : start + block], y_order, axis=1)
         x_ranks, x_spread = _centred_ranks(_summed(np.take(drawn, x_order, axis=1), x_new))

@@ -24,14 +24,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsuite.measures.base import Columns, Measure
+from evalsuite.measures.base import CELLS_A_BLOCK, Columns, Measure
 
 SIMILARITIES = ("cosine", "dot", "euclidean", "manhattan")
 NAMES = f"{{max, {', '.join(SIMILARITIES)}}}_{{ap, accuracy, f1}}"
 
 Floats = NDArray[np.float64]
-
-_CELLS_A_BLOCK = 131_072  # a block of resamples stays inside a core's cache
 
 
 def average_precision(hits: Floats, above: Floats) -> Floats:
@@ -90,7 +88,7 @@ def best_of(
     score = STATISTICS[statistic]
     rows = np.ones((1, len(columns["gold"]))) if weights is None else weights
     best = np.zeros(len(rows))
-    block = max(1, _CELLS_A_BLOCK // rows.shape[1])
+    block = max(1, CELLS_A_BLOCK // rows.shape[1])
     for name in similarities:
         order = np.argsort(-columns[name])
         values, gold = columns[name][order], columns["gold"][order]

@@ -98,28 +98,41 @@ def difference(
     if candidate.n_units != baseline.n_units or candidate.n_rows == 0:
         raise ValueError("paired samples hold the same units")
     n_resamples = n_resamples or (RESAMPLES if measure.decomposes else RESAMPLES_OF_OTHERS)
-    changed = _changed(measure, candidate, baseline)
+    changed = changed_items(measure, candidate, baseline)
     distribution = _paired_bootstrap(measure, candidate, baseline, seed, n_resamples)
-    test, less, greater = _test(measure, candidate, baseline, distribution, seed, n_resamples)
+    found = from_draws(distribution, test="paired bootstrap", n=candidate.n_rows, n_changed=changed)
+    of_mean = _test_of_mean(measure, candidate, baseline, seed, n_resamples)
+    if of_mean is None:
+        return found
+    test, less, greater = of_mean
     if changed == 0:
         less = greater = 1.0
-    return Difference(
-        value=distribution.value,
-        distribution=distribution,
-        test=test,
-        p_less=less,
-        p_greater=greater,
-        n=candidate.n_rows,
-        n_changed=changed,
-        standard_error=float(distribution.draws.std()),
-    )
+    return replace(found, test=test, p_less=less, p_greater=greater)
 
 
-def _changed(measure: Measure, candidate: Sample, baseline: Sample) -> int:
+def changed_items(measure: Measure, candidate: Sample, baseline: Sample) -> int:
+    """Return the number of rows whose columns differ at all."""
     if candidate.n_rows != baseline.n_rows:
         return candidate.n_rows  # other replicates: nothing to match row by row
     same = [candidate.columns[name] == baseline.columns[name] for name in measure.columns]
     return int((~np.all(same, axis=0)).sum())
+
+
+def from_draws(distribution: Bootstrap, *, test: str, n: int, n_changed: int) -> Difference:
+    """Return a difference tested by its bootstrap distribution, centred on "no difference"."""
+    draws, value = distribution.draws, distribution.value
+    less = (int((draws - value <= value).sum()) + 1) / (len(draws) + 1)
+    greater = (int((draws - value >= value).sum()) + 1) / (len(draws) + 1)
+    return Difference(
+        value=value,
+        distribution=distribution,
+        test=test,
+        p_less=less if n_changed else 1.0,
+        p_greater=greater if n_changed else 1.0,
+        n=n,
+        n_changed=n_changed,
+        standard_error=float(draws.std()),
+    )
 
 
 def _paired_bootstrap(
@@ -155,43 +168,28 @@ def _mean_distribution(d: Floats, seed: int, n_resamples: int) -> Bootstrap:
     return corrected(float(d.mean()), mean_draws(d, n_resamples, seed), left_out)
 
 
-def _test(
-    measure: Measure,
-    candidate: Sample,
-    baseline: Sample,
-    distribution: Bootstrap,
-    seed: int,
-    n_resamples: int,
-) -> tuple[str, float, float]:
-    """Return the name of the test of "no difference" and its one-sided p-values."""
-    if measure.decomposes and measure.resample == "item":
-        sums, rows = by_unit(candidate, measure.columns[0])
-        other_sums, other_rows = by_unit(baseline, measure.columns[0])
-        if np.array_equal(rows, other_rows) and _one_mean(measure, candidate):
-            return _test_of_mean(sums, other_sums, rows, seed, n_resamples)
-    # the bootstrap of the difference, centred on no difference
-    null = distribution.draws - distribution.value
-    less = ((null <= distribution.value).sum() + 1) / (len(null) + 1)
-    greater = ((null >= distribution.value).sum() + 1) / (len(null) + 1)
-    return "paired bootstrap", float(less), float(greater)
+def _test_of_mean(
+    measure: Measure, candidate: Sample, baseline: Sample, seed: int, n_resamples: int
+) -> tuple[str, float, float] | None:
+    """Return the name of a mean's test of "no difference" and its one-sided p-values, or None."""
+    if not measure.decomposes or measure.resample != "item" or not _one_mean(measure, candidate):
+        return None
+    sums, rows = by_unit(candidate, measure.columns[0])
+    other_sums, other_rows = by_unit(baseline, measure.columns[0])
+    if not np.array_equal(rows, other_rows):
+        return None
+    d = sums - other_sums
+    if (rows == 1).all() and np.isin([*sums, *other_sums], (0.0, 1.0)).all():
+        lost, won = int((d < 0).sum()), int((d > 0).sum())
+        return "McNemar", mcnemar(won, lost), mcnemar(lost, won)
+    less, greater = sign_flips(d, seed=derived_seed(seed, "sign flips"), n_flips=n_resamples)
+    return "sign flips", less, greater
 
 
 def _one_mean(measure: Measure, sample: Sample) -> bool:
     """Whether the score is one mean over rows, so that units' sums decide it."""
     grouped = sample.group is not None and measure.across_groups == "macro"
     return not grouped and (sample.n_replicates == 1 or measure.across_replicates == "mean")
-
-
-def _test_of_mean(
-    candidate: Floats, baseline: Floats, rows: Floats, seed: int, n_resamples: int
-) -> tuple[str, float, float]:
-    binary = (rows == 1).all() and bool(np.isin([*candidate, *baseline], (0.0, 1.0)).all())
-    d = candidate - baseline
-    if binary:
-        lost, won = int((d < 0).sum()), int((d > 0).sum())
-        return "McNemar", mcnemar(won, lost), mcnemar(lost, won)
-    less, greater = sign_flips(d, seed=derived_seed(seed, "sign flips"), n_flips=n_resamples)
-    return "sign flips", less, greater
 
 
 def mcnemar(successes: int, failures: int) -> float:

@@ -98,7 +98,7 @@ def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     weights = rng.integers(0, 3, (40, 50)).astype(np.float64)
     measure = measures.parse("f1")
     whole = measure.aggregate(table, weights)
-    monkeypatch.setattr("evalsuite.measures.classification._CELLS_A_BLOCK", 150)
+    monkeypatch.setattr("evalsuite.measures.classification.CELLS_A_BLOCK", 150)
     assert measure.aggregate(table, weights).tobytes() == whole.tobytes()
 
 

@@ -71,7 +71,7 @@ def test_blocks_move_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     weights = np.random.default_rng(0).integers(0, 3, (40, 50)).astype(float)
     whole = {name: score(f"max_{name}", data, weights).tobytes() for name in STATISTICS}
     for cells in (1, 120, 51 * 40):
-        monkeypatch.setattr(pairs, "_CELLS_A_BLOCK", cells)
+        monkeypatch.setattr(pairs, "CELLS_A_BLOCK", cells)
         for name in STATISTICS:
             assert score(f"max_{name}", data, weights).tobytes() == whole[name]
 
