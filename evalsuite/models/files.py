@@ -43,10 +43,15 @@ def snapshot(name: str, revision: str) -> Path:
 
     Raises:
         ModelError: It is nowhere to be had.
-        UsageError: A local path was meant but does not exist.
+        UsageError: A local path was meant but does not exist, or is not UTF-8.
     """
     path = local_path(name)
     if path is not None and path.is_dir():
+        if not _is_utf8(str(path)):
+            raise UsageError(
+                f"The path {str(path)!r} is not UTF-8, and the tokenizers package opens no other: "
+                "rename the folder."
+            )
         return path
     if name.startswith((".", "/", "~")) or name.count("/") > 1:
         raise UsageError(f"No model folder at '{name[:200]}'.")
@@ -71,6 +76,14 @@ def snapshot(name: str, revision: str) -> Path:
             f"The model '{name[:80]}' is neither a local folder nor in the hub cache, and the hub "
             f"cannot be asked ({type(error).__name__}). Check the name, or go online once."
         ) from error
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:  # bytes of a file name that Python could not decode
+        return False
+    return True
 
 
 def checkpoint_files(folder: Path) -> Iterator[Path]:
