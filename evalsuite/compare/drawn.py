@@ -13,7 +13,7 @@ from evalsuite.measures import Measure
 from evalsuite.stats import Difference, Sample, derived_seed
 from evalsuite.stats.differences import changed_items, from_draws
 from evalsuite.stats.draws import over_draws
-from evalsuite.stats.intervals import corrected, jackknife
+from evalsuite.stats.intervals import uncorrected
 
 Floats = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ class Differences:
 
     seed: int
     n_resamples: tuple[int, int]
-    _drawn: dict[tuple[str, str, str], tuple[float, Floats, Floats]] = field(default_factory=dict)
+    _drawn: dict[tuple[str, str, str], tuple[float, Floats]] = field(default_factory=dict)
     _found: dict[tuple[str, str, str, str], Difference] = field(default_factory=dict)
 
     def of(self, task: str, measure: Measure, candidate: Entrant, baseline: Entrant) -> Difference:
@@ -66,14 +66,14 @@ class Differences:
     ) -> Difference:
         new, old = (self._draws(task, measure, side) for side in (candidate, baseline))
         return from_draws(
-            corrected(new[0] - old[0], new[1] - old[1], new[2] - old[2]),
+            uncorrected(new[0] - old[0], new[1] - old[1]),
             test="paired bootstrap",
-            n=candidate.sample.n_rows,
+            n=candidate.sample.n_items,
             n_changed=changed_items(measure, candidate.sample, baseline.sample),
         )
 
-    def _draws(self, task: str, measure: Measure, side: Entrant) -> tuple[float, Floats, Floats]:
-        """Return a model's score, the scores of its resamples, and its jackknife."""
+    def _draws(self, task: str, measure: Measure, side: Entrant) -> tuple[float, Floats]:
+        """Return a model's score and the scores of its resamples."""
         key = (task, str(measure), side.model)
         if key not in self._drawn:
             seed = derived_seed(self.seed, task, measure, "compare")
@@ -85,5 +85,5 @@ class Differences:
                 derived_seed(seed, "paired bootstrap"),
             )
             value = float(stats.score(measure, side.sample))
-            self._drawn[key] = value, draws, jackknife(measure, side.sample)
+            self._drawn[key] = value, draws
         return self._drawn[key]

@@ -56,6 +56,11 @@ class Pair:
         timed = self.candidate_items.timed | self.baseline_items.timed
         if not timed & set(measure.columns):
             return ""
+        differs = self.other_environment()
+        return f"{measure} is timed, and the {differs} differs" if differs else ""
+
+    def other_environment(self) -> str:
+        """Return what timings depend on that differs between the two runs, or nothing."""
         for name, old, new in zip(
             ("device", "dtype", "processor", "number of cores", "packages"),
             _clock(self.baseline),
@@ -63,7 +68,7 @@ class Pair:
             strict=True,
         ):
             if old != new:
-                return f"{measure} is timed, and the {name} differs"
+                return name
         return ""
 
     def samples(self, measure: Measure) -> tuple[Sample, Sample]:

@@ -16,7 +16,7 @@ from evalsuite.measures import Measure
 from evalsuite.registry import Suite
 from evalsuite.stats import Difference, derived_seed
 from evalsuite.stats.differences import RESAMPLES, RESAMPLES_OF_OTHERS, from_draws
-from evalsuite.stats.intervals import corrected
+from evalsuite.stats.intervals import uncorrected
 
 Floats = NDArray[np.float64]
 Mark = Literal["better", "worse", "equal", "unclear"]
@@ -166,7 +166,7 @@ def combined(parts: Sequence[tuple[float, Difference]], *, seed: int) -> Differe
     value = sum(weight * part.value for weight, part in parts)
     changed = sum(part.n_changed for _, part in parts)
     return from_draws(
-        corrected(value, draws, np.zeros(1)),
+        uncorrected(value, draws),
         test="bootstrap of the mean",
         n=sum(part.n for _, part in parts),
         n_changed=changed,

@@ -13,7 +13,7 @@ from evalsuite import stats
 from evalsuite.compare.pairing import Pair
 from evalsuite.compare.rows import Measured
 from evalsuite.errors import UsageError, unknown_name
-from evalsuite.measures import Measure
+from evalsuite.measures import COUNT, Measure
 from evalsuite.result import EXCLUDED, Items
 from evalsuite.stats import Sample, derived_seed
 
@@ -153,7 +153,7 @@ def slice_row(
     baseline = pair.baseline_items.taken(part.baseline).sample(measure)
     reason = _too_little(measure, (candidate, baseline))
     if reason:
-        return Empty(pair.task, part.name, baseline.n_rows, reason)
+        return Empty(pair.task, part.name, baseline.n_items, reason)
     return Measured(
         name=part.name,
         kind="slice",
@@ -177,7 +177,7 @@ def _too_little(measure: Measure, samples: tuple[Sample, Sample]) -> str:
         return "fewer than 2 items"
     if measure.decomposes:
         return ""
-    for name in measure.columns:
+    for name in (column for column in measure.columns if column != COUNT):
         if any(np.ptp(sample.columns[name]) == 0 for sample in samples):
             return f"{name} is the same for every item: {measure} is not defined"
     return ""

@@ -37,15 +37,15 @@ def compare_items(row: Row, pair: Pair, measure: Measure, tolerance: float) -> R
     change = np.abs(changes).max(axis=0)
     figures = Figures(
         *both,
-        n=candidate.n_rows,
-        n_changed=int((change > 0).sum()),
+        n=candidate.n_items,
+        n_changed=candidate.items_among(change > 0),
         higher_is_better=measure.higher_is_better,
         largest=float(change.max()),
     )
     notes = row.notes
     if pair.candidate.model["identity"] != pair.baseline.model["identity"]:
         notes = (*notes, "the weights are not the same: the models' identities differ")
-    out = int((~(change <= tolerance)).sum())
+    out = candidate.items_among(~(change <= tolerance))
     if out:
         verdict = REGRESSION
         reason = (

@@ -76,8 +76,21 @@ class Figures:
 
 
 @dataclass(frozen=True)
+class Spending:
+    """The numbers of a row of costs."""
+
+    candidate: float
+    baseline: float
+
+    @property
+    def ratio(self) -> float | None:
+        """Candidate over baseline; None where the baseline's is 0."""
+        return self.candidate / self.baseline if self.baseline else None
+
+
+@dataclass(frozen=True)
 class Row:
-    """One task and measure of a gate.
+    """One task and measure of a gate, or one of its costs.
 
     Attributes:
         task: Name with version.
@@ -88,6 +101,7 @@ class Row:
         figures: Its numbers, or None where nothing was compared.
         notes: What a reader should know beside.
         seconds: Time it took.
+        costs: The numbers of a row of costs, which has no figures.
     """
 
     task: str
@@ -98,6 +112,7 @@ class Row:
     figures: Figures | None = None
     notes: tuple[str, ...] = ()
     seconds: float = 0.0
+    costs: Spending | None = None
 
     @property
     def name(self) -> str:
@@ -202,7 +217,7 @@ def compare_scores(row: Row, pair: Pair, measure: Measure, *, n_rows: int, seed:
         )
     figures = Figures(
         *both,
-        n=candidate.n_rows,
+        n=candidate.n_items,
         n_changed=0 if difference is None else difference.n_changed,
         higher_is_better=measure.higher_is_better,
     )

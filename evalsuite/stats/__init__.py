@@ -13,13 +13,14 @@ from evalsuite.stats.differences import (
     sign_flips,
     unpaired,
 )
-from evalsuite.stats.draws import Sample, derived_seed, score
+from evalsuite.stats.draws import KeptDraws, Sample, derived_seed, score
 from evalsuite.stats.intervals import RESAMPLES, Bootstrap, bootstrap, bootstrap_interval
 
 __all__ = [
     "RESAMPLES",
     "Bootstrap",
     "Difference",
+    "KeptDraws",
     "Sample",
     "bootstrap",
     "bootstrap_interval",

@@ -17,9 +17,10 @@ from evalsuite.stats.draws import (
     item_means,
     mean_draws,
     over_draws,
+    replicate_scores,
     score,
 )
-from evalsuite.stats.intervals import Bootstrap, corrected, jackknife
+from evalsuite.stats.intervals import Bootstrap, corrected, jackknife, student, uncorrected
 
 Floats = NDArray[np.float64]
 
@@ -83,7 +84,8 @@ def difference(
     """Compare two results whose rows are the same items in the same order.
 
     A mean of zeros and ones is tested with McNemar's exact test, any other mean with sign flips,
-    what is no mean with the paired bootstrap, centred on the difference seen.
+    what is no mean with the paired bootstrap, centred on the difference seen. Where replicates are
+    what is random, their scores are the items.
 
     Args:
         measure: What is compared.
@@ -99,8 +101,14 @@ def difference(
         raise ValueError("paired samples hold the same units")
     n_resamples = n_resamples or (RESAMPLES if measure.decomposes else RESAMPLES_OF_OTHERS)
     changed = changed_items(measure, candidate, baseline)
+    scores, others = (replicate_scores(measure, side) for side in (candidate, baseline))
+    if scores is not None and others is not None and candidate.n_rows == baseline.n_rows:
+        return _of_replicates(scores - others, n=candidate.n_items, n_changed=changed, seed=seed)
+    if measure.resample == "replicate" and candidate.n_replicates == 1:
+        measure = replace(measure, resample="item")  # one alone says nothing of others
     distribution = _paired_bootstrap(measure, candidate, baseline, seed, n_resamples)
-    found = from_draws(distribution, test="paired bootstrap", n=candidate.n_rows, n_changed=changed)
+    n = candidate.n_items
+    found = from_draws(distribution, test="paired bootstrap", n=n, n_changed=changed)
     of_mean = _test_of_mean(measure, candidate, baseline, seed, n_resamples)
     if of_mean is None:
         return found
@@ -110,12 +118,21 @@ def difference(
     return replace(found, test=test, p_less=less, p_greater=greater)
 
 
+def _of_replicates(d: Floats, *, n: int, n_changed: int, seed: int) -> Difference:
+    """Return a difference whose errors are those of a few replicates' differences, ``[k]``."""
+    found = from_draws(student(d), test="sign flips", n=n, n_changed=n_changed)
+    if n_changed == 0:
+        return found
+    less, greater = sign_flips(d, seed=derived_seed(seed, "sign flips"))
+    return replace(found, p_less=less, p_greater=greater)
+
+
 def changed_items(measure: Measure, candidate: Sample, baseline: Sample) -> int:
-    """Return the number of rows whose columns differ at all."""
+    """Return the number of items whose columns differ at all, in any replicate."""
     if candidate.n_rows != baseline.n_rows:
-        return candidate.n_rows  # other replicates: nothing to match row by row
+        return candidate.n_items  # other replicates: nothing to match row by row
     same = [candidate.columns[name] == baseline.columns[name] for name in measure.columns]
-    return int((~np.all(same, axis=0)).sum())
+    return candidate.items_among(~np.all(same, axis=0))
 
 
 def from_draws(distribution: Bootstrap, *, test: str, n: int, n_changed: int) -> Difference:
@@ -152,6 +169,8 @@ def _paired_bootstrap(
         n_resamples,
         seed,
     )
+    if not measure.decomposes:  # where BCa's corrections are noise: rank correlations do worse
+        return uncorrected(value, draws)
     return corrected(value, draws, jackknife(measure, candidate) - jackknife(measure, baseline))
 
 

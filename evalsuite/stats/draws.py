@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.measures import Columns, Measure
+from evalsuite.measures.base import Sums
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
@@ -63,6 +64,17 @@ class Sample:
         """Number of units that can be drawn."""
         return self.n_rows if self.unit is None else int(self.unit.max(initial=-1)) + 1
 
+    @property
+    def n_items(self) -> int:
+        """Number of items, each once however many replicates it is in."""
+        return self.n_rows if self.n_replicates == 1 else self.n_units
+
+    def items_among(self, rows: NDArray[np.bool_]) -> int:
+        """Return the number of items that have any of some rows, a mask ``[n]``."""
+        if self.n_replicates == 1 or self.unit is None:
+            return int(rows.sum())
+        return len(np.unique(self.unit[rows]))
+
     @cached_property
     def n_replicates(self) -> int:
         """Number of replicates."""
@@ -99,12 +111,44 @@ class Draw:
     replicates: Floats | None
 
 
+class KeptDraws:
+    """Draws kept for further samples of as many units that are resampled by the same seed.
+
+    Those of the last seed are kept, up to 80 MB, and only of samples without groups.
+    """
+
+    _MOST_CELLS = 1e7
+
+    def __init__(self) -> None:
+        self._seed = -1
+        self._draws: dict[tuple[object, ...], Draw] = {}
+
+    def begin(self, seed: int) -> None:
+        """Forget the draws of other seeds."""
+        if self._seed != seed:
+            self._seed, self._draws = seed, {}
+
+    def draw(self, number: int, measure: Measure, sample: Sample, rows: int) -> Draw:
+        """Return a chunk of resamples; the arguments are those of :func:`over_draws`."""
+        key = number, rows, measure.resample, sample.n_units, sample.n_replicates
+        if sample.group is None and key in self._draws:
+            return self._draws[key]
+        made = _draw(self._seed, number, measure, sample, rows)
+        for times in (made.units, made.replicates):
+            if times is not None:
+                times.setflags(write=False)
+        if sample.group is None and (len(self._draws) + 1) * _CELLS_A_CHUNK <= self._MOST_CELLS:
+            self._draws[key] = made
+        return made
+
+
 def over_draws(
     statistic: Callable[[Draw], Floats],
     measure: Measure,
     sample: Sample,
     n_resamples: int,
     seed: int,
+    kept: KeptDraws | None = None,
 ) -> Floats:
     """Return a statistic of every bootstrap resample, ``[n_resamples]``.
 
@@ -117,20 +161,28 @@ def over_draws(
         sample: Declares units and groups.
         n_resamples: Number of resamples.
         seed: From :func:`derived_seed`.
+        kept: Draws of earlier samples; only saves time.
     """
+    if kept is not None:
+        kept.begin(seed)
     chunk = max(1, _CELLS_A_CHUNK // max(1, sample.n_units))
     sizes = [min(chunk, n_resamples - start) for start in range(0, n_resamples, chunk)]
 
     def of_chunk(number: int) -> Floats:
-        rng = np.random.default_rng([seed, number])
-        return np.broadcast_to(statistic(_draw(rng, measure, sample, sizes[number])), sizes[number])
+        rows = sizes[number]
+        if kept is None:
+            draw = _draw(seed, number, measure, sample, rows)
+        else:
+            draw = kept.draw(number, measure, sample, rows)
+        return np.broadcast_to(statistic(draw), rows)
 
     with ThreadPoolExecutor(min(len(sizes), os.cpu_count() or 1)) as threads:
         return np.concatenate(list(threads.map(of_chunk, range(len(sizes)))))
 
 
-def _draw(rng: np.random.Generator, measure: Measure, sample: Sample, rows: int) -> Draw:
+def _draw(seed: int, number: int, measure: Measure, sample: Sample, rows: int) -> Draw:
     """Draw units within their groups, and replicates, as the measure declares."""
+    rng = np.random.default_rng([seed, number])
     units = replicates = None
     if measure.resample in ("item", "both"):
         units = np.zeros((rows, sample.n_units))
@@ -165,11 +217,21 @@ def score(measure: Measure, sample: Sample, draw: Draw | None = None) -> Floats:
         return measure.aggregate(sample.columns, units)
     weights = units if units is None or sample.unit is None else units[:, sample.unit]
     groups = sample.group if measure.across_groups == "macro" else None
+    if groups is not None and measure.decomposes and sample.n_replicates == 1:
+        return _mean_of_groups(sample.columns[measure.columns[0]], groups, weights)
     scores = [
         _over_replicates(measure, sample, rows, weights, draw)
         for rows in _parts(groups, sample.n_rows)
     ]
     return np.asarray(np.mean(scores, axis=0))
+
+
+def _mean_of_groups(values: Floats, groups: Codes, weights: Floats | None) -> Floats:
+    """Return the mean over groups of their weighted means, ``[]`` or ``[r]``: all in one pass."""
+    total = Sums(groups, int(groups.max()) + 1)
+    drawn = np.ones((1, len(values))) if weights is None else weights
+    means = (total(drawn * values) / total(drawn)).mean(axis=-1)
+    return np.asarray(means[0] if weights is None else means)
 
 
 def _parts(codes: Codes | None, n_rows: int) -> list[NDArray[np.bool_]]:
@@ -287,3 +349,15 @@ def item_means(measure: Measure, sample: Sample) -> Sample:
     column = measure.columns[0]
     sums, rows = by_unit(sample, column)
     return Sample({column: sums / rows})
+
+
+def replicate_scores(measure: Measure, sample: Sample) -> Floats | None:
+    """Return the score of each replicate, ``[k]``, where they are what is random and averaged.
+
+    Else, or where there is one replicate only, return None.
+    """
+    if measure.resample != "replicate" or measure.across_replicates != "mean":
+        return None
+    if sample.n_replicates < 2:
+        return None
+    return score(measure, sample, Draw(None, np.eye(sample.n_replicates)))

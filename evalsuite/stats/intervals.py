@@ -9,11 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.measures import Measure
-from evalsuite.stats.draws import Draw, Sample, item_means, mean_draws, over_draws, score
+from evalsuite.stats.draws import (
+    Draw,
+    KeptDraws,
+    Sample,
+    item_means,
+    mean_draws,
+    over_draws,
+    replicate_scores,
+    score,
+)
 
 Floats = NDArray[np.float64]
 
 RESAMPLES = 1000
+STUDENT_QUANTILES = 10_000
 JACKKNIFE_GROUPS = 1000
 JACKKNIFE_GROUPS_OF_OTHERS = 200  # of what is no mean: the skew is the same to two digits
 
@@ -90,8 +100,11 @@ def bootstrap_interval(
     seed: int,
     level: float = 0.95,
     n_resamples: int = RESAMPLES,
+    kept: KeptDraws | None = None,
 ) -> tuple[float, float]:
     """Percentile bootstrap interval of a measure (Efron & Tibshirani 1993, ch. 13).
+
+    Where replicates are what is random it is Student's: they are few.
 
     Args:
         measure: What to aggregate.
@@ -99,6 +112,7 @@ def bootstrap_interval(
         seed: From :func:`derived_seed`.
         level: Coverage aimed at.
         n_resamples: Number of bootstrap draws.
+        kept: Draws of earlier samples; only saves time.
 
     Returns:
         Lower and upper end.
@@ -106,7 +120,11 @@ def bootstrap_interval(
     Raises:
         ValueError: There are no rows.
     """
-    draws = _draws(measure, sample, seed, n_resamples)
+    scores = replicate_scores(measure, sample)
+    if scores is not None:
+        low, high = np.clip(student(scores).interval(level), *measure.bounds)
+        return float(low), float(high)
+    draws = _draws(measure, sample, seed, n_resamples, kept)
     tail = (1 - level) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
@@ -142,6 +160,21 @@ def corrected(value: float, draws: Floats, left_out: Floats) -> Bootstrap:
     return Bootstrap(value, np.sort(draws), bias, float(acceleration))
 
 
+def uncorrected(value: float, draws: Floats) -> Bootstrap:
+    """Return the percentile distribution of a statistic, from the draws of its resamples."""
+    return Bootstrap(value, np.sort(draws))
+
+
+def student(scores: Floats) -> Bootstrap:
+    """Return the distribution of the mean of a few scores, ``[k]``: Student's, as its quantiles."""
+    from scipy import special  # takes as long to import as all else here
+
+    k = len(scores)
+    levels = (np.arange(STUDENT_QUANTILES) + 0.5) / STUDENT_QUANTILES
+    error = scores.std(ddof=1) / k**0.5
+    return Bootstrap(float(scores.mean()), scores.mean() + error * special.stdtrit(k - 1, levels))
+
+
 def jackknife(measure: Measure, sample: Sample) -> Floats:
     """Return the score with each group of units left out, ``[k]``; at most 1,000 groups."""
     if measure.resample == "replicate":
@@ -165,10 +198,16 @@ def jackknife(measure: Measure, sample: Sample) -> Floats:
 _NONE: Floats = np.zeros(1)
 
 
-def _draws(measure: Measure, sample: Sample, seed: int, n_resamples: int) -> Floats:
+def _draws(
+    measure: Measure, sample: Sample, seed: int, n_resamples: int, kept: KeptDraws | None = None
+) -> Floats:
     if sample.n_rows == 0:
         raise ValueError("an interval needs at least one item")
     sample = item_means(measure, sample)
     if measure.decomposes and sample.is_plain:
         return mean_draws(sample.columns[measure.columns[0]], n_resamples, seed)
-    return over_draws(lambda draw: score(measure, sample, draw), measure, sample, n_resamples, seed)
+
+    def of_draw(draw: Draw) -> Floats:
+        return score(measure, sample, draw)
+
+    return over_draws(of_draw, measure, sample, n_resamples, seed, kept)

@@ -142,3 +142,12 @@ def test_an_outlier_is_drawn_and_not_smoothed_away() -> None:
     drawn = mean_draws(values, 6_000, 0)
     share_without = (drawn < 1).mean()  # (1 - 1/n)^n = 1/e of resamples miss it
     assert share_without == pytest.approx(np.exp(-1), abs=0.03)
+
+
+def test_a_mean_of_groups_in_one_pass_is_that_of_each_group() -> None:
+    sample = Sample({"ndcg@10": rng(3).standard_normal(50)}, group=rng(4).integers(0, 4, 50))
+    quick = replace(MEAN, across_groups="macro")
+    slow = replace(quick, decomposes=False)
+    for draw in (None, Draw(rng(5).integers(1, 4, (6, 50)).astype(float), None)):
+        found = draws.score(quick, sample, draw)
+        np.testing.assert_allclose(found, draws.score(slow, sample, draw), atol=1e-15)
