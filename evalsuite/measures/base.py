@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 CELLS_A_BLOCK = 131_072  # a block of resamples, with its ranks or counts, stays in a core's cache
+COUNT = "count"  # the column that says how often an item stands in its replicate
 
 Columns = Mapping[str, NDArray[np.float64]]
 Aggregate = Callable[[Columns, NDArray[np.float64] | None], NDArray[np.float64]]
@@ -44,7 +45,7 @@ class Measure:
     worst: float = 0.0
     decomposes: bool = False
     across_replicates: Literal["mean", "median"] = "mean"
-    across_groups: Literal["macro", "pooled"] = "pooled"
+    across_groups: Literal["macro", "pooled"] = "macro"
     resample: Literal["item", "replicate", "both"] = "item"
 
     def __str__(self) -> str:
@@ -65,3 +66,21 @@ def mean_of(column: str) -> Measure:
     """Return the measure that is the mean of one column, under the column's name."""
     aggregate = partial(weighted_mean, column=column)
     return Measure(column, (column,), aggregate, decomposes=True)
+
+
+class Sums:
+    """Sums of weights by code; codes below 0 are left out."""
+
+    def __init__(self, codes: NDArray[np.int64], k: int) -> None:
+        order = np.argsort(codes, kind="stable")
+        self._order = order[np.searchsorted(codes[order], 0) :]
+        self._codes, self._starts = np.unique(codes[self._order], return_index=True)
+        self._k = k
+
+    def __call__(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """``[r, n]`` -> ``[r, k]``."""
+        out = np.zeros((len(weights), self._k))
+        if len(self._codes):
+            ordered = np.take(weights, self._order, axis=1)
+            out[:, self._codes] = np.add.reduceat(ordered, self._starts, axis=1)
+        return out
