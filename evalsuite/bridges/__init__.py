@@ -1,0 +1,1 @@
+"""Bridges to other tools: their tasks, suites and models by name; the only importers of them."""
