@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
 SHARD_DOCUMENTS = 2048
-_BLOCK_QUERY_VECTORS, _BLOCK_DOCUMENT_VECTORS = 512, 8192  # products held at once: 16 MiB
+_BLOCK_QUERY_VECTORS, _BLOCK_DOCUMENT_VECTORS = 2048, 512  # their products fit into a cache
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,15 @@ class _Block:
         return cls(places, runs, torch.from_numpy(vectors).to(device))
 
     def largest(self, queries: torch.Tensor) -> torch.Tensor:
-        """Return the largest product of each query vector with each document, ``[v, n]``."""
+        """Return the largest product of each document with each query vector, ``[n, v]``."""
         import torch
 
-        products = queries @ self.vectors.T
+        products = self.vectors @ queries.T
         return torch.cat(
             [
-                products[:, start : start + count * length].reshape(-1, count, length).amax(2)
+                products[start : start + count * length].view(count, length, -1).amax(1)
                 for start, count, length in self.runs
-            ],
-            dim=1,
+            ]
         )
 
 
@@ -98,9 +97,9 @@ def _scores(queries: Sequence[Floats], blocks: Sequence[_Block], n: int, device:
         return found
     rows = torch.from_numpy(filled_up(np.concatenate(queries), 16)).to(device)
     for block in blocks:
-        largest = block.largest(rows)[: ends[-1]].cpu().numpy().astype(np.float64)
-        sums = np.add.reduceat(largest, (ends - lengths)[some], axis=0)
-        found[np.ix_(some, block.places)] = sums
+        largest = block.largest(rows)[:, : ends[-1]].cpu().numpy().astype(np.float64)
+        sums = np.add.reduceat(largest, (ends - lengths)[some], axis=1)
+        found[np.ix_(some, block.places)] = sums.T
     return found
 
 
