@@ -1,0 +1,1 @@
+"""Endpoints, against a real server that misbehaves on demand."""
