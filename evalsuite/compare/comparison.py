@@ -8,6 +8,7 @@ from math import comb
 
 from evalsuite import measures
 from evalsuite.compare.changed import Item, changed_most
+from evalsuite.compare.costs import Costs, costs
 from evalsuite.compare.drawn import Differences
 from evalsuite.compare.pairing import Incomparable, Pair, pair
 from evalsuite.compare.ranks import Rank, Ranking, contests
@@ -72,6 +73,7 @@ class Comparison:
         slices: Rows of slices, where asked for; corrected among themselves.
         empty: Slices that hold too little.
         items: Task to the items that changed most, where asked for.
+        costs: What both sides cost, as far as their files say.
     """
 
     candidate: str
@@ -81,6 +83,7 @@ class Comparison:
     slices: tuple[Row, ...] = ()
     empty: tuple[Empty, ...] = ()
     items: Mapping[str, tuple[Item, ...]] | None = None
+    costs: tuple[Costs, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -232,6 +235,7 @@ def _comparison(
         slices=judged(parts),
         empty=tuple(empty),
         items=items,
+        costs=costs([pair for pair, _ in matched.pairs]),
     )
 
 

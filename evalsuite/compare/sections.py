@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from evalsuite import measures
 from evalsuite.compare.changed import OF_CORRELATIONS, Item, explained
 from evalsuite.compare.comparison import Comparison, Report
+from evalsuite.compare.costs import SPEED, Costs, said
 from evalsuite.compare.ranks import Rank
 from evalsuite.compare.rows import ALPHA, SIGNS, Mark, Row
 
@@ -79,6 +80,8 @@ def _of_candidate(report: Report, comparison: Comparison, texts: Texts) -> Itera
         yield _differences(title, comparison.rows, tuple(_notes(comparison)))
     else:
         yield Section(title, None, ("Nothing is comparable.",))
+    if comparison.costs:
+        yield _of_costs(comparison.costs)
     if comparison.apart:
         rows = tuple((one.task, _cut(one.reason, 300)) for one in comparison.apart)
         yield Section("Not compared", Table(("Task", "Why"), rows))
@@ -175,6 +178,22 @@ def _notes(comparison: Comparison) -> Iterator[str]:
     for note, tasks in comparison.notes.items():
         where = "all tasks" if len(tasks) == n else _named(tasks)
         yield f"Baseline / candidate: {_cut(note, 300)} ({where})."
+
+
+def _of_costs(costs: Sequence[Costs]) -> Section:
+    rows = tuple(
+        (
+            one.title,
+            said(one.baseline),
+            said(one.candidate),
+            "" if one.ratio is None else f"×{one.ratio:.3g}",
+        )
+        for one in costs
+    )
+    table = Table(("Cost", "Baseline", "Candidate", "Ratio"), rows, (1, 2, 3))
+    timed = any(one.name == SPEED for one in costs)
+    line = "Texts/s: one timing a side on equal hardware, without an interval."
+    return Section("Costs", table, (line,) if timed else ())
 
 
 # ---- slices

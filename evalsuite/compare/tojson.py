@@ -56,6 +56,15 @@ def _comparison(comparison: Comparison, texts: Texts) -> dict[str, Any]:
         "differs": [
             {"what": note, "tasks": list(tasks)} for note, tasks in comparison.notes.items()
         ],
+        "costs": [
+            {
+                "cost": one.name,
+                "baseline": list(one.baseline),
+                "candidate": list(one.candidate),
+                "ratio": _finite(one.ratio),
+            }
+            for one in comparison.costs
+        ],
         "slices": [_row(row) for row in comparison.slices]
         + [
             {"task": one.task, "name": one.name, "n": one.n, "reason": one.reason}

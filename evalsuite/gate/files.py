@@ -61,6 +61,7 @@ def _row(row: Row) -> dict[str, Any]:
         "reason": row.reason,
         "rule": asdict(row.rule),
         "figures": numbers,
+        "cost": None if row.costs is None else {**asdict(row.costs), "ratio": row.costs.ratio},
         "notes": list(row.notes),
     }
 

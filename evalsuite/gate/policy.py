@@ -26,7 +26,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
     "inconclusive": ("warn", "fail", "pass"),
     "environment": ("any", "same"),
 }
-KEYS = ("max_drop", "floor", "alpha", "require", "inconclusive", "environment")
+KEYS = ("max_drop", "floor", "alpha", "require", "inconclusive", "environment", "max_slowdown")
 TOP_KEYS = ("default", "suite", "task", "same_weights", "tolerance")
 OF_TESTS = ("max_drop", "alpha", "inconclusive")  # no part of per-item equality
 
@@ -44,6 +44,8 @@ class Rule:
         require: Whether a result that is missing on either side is an error; else it is skipped.
         inconclusive: What an undecided row does: ``warn``, ``fail`` or ``pass``.
         environment: ``any``, or ``same`` where another device, dtype or package is an error.
+        max_slowdown: Most the task may cost more than the baseline's, as a share of it; None where
+            costs are not judged.
     """
 
     max_drop: float = 0.0
@@ -52,6 +54,7 @@ class Rule:
     require: bool = True
     inconclusive: str = "warn"
     environment: str = "any"
+    max_slowdown: float | None = None
 
 
 class Setting(NamedTuple):
@@ -98,6 +101,10 @@ class Policy:
         """Return the rule of a row: each key from the most particular table that has it."""
         settings = self.settings(task, measure)
         return Rule(**{key: setting.value for key, setting in settings.items()})
+
+    def rule_of_costs(self, task: str) -> Rule:
+        """Return the rule of a task's costs, which no table of a measure changes."""
+        return self.rule(task, "")
 
     def settings(self, task: str, measure: str) -> dict[str, Setting]:
         """Return the keys set for a row, each with the table that sets it."""
@@ -220,6 +227,7 @@ def policy_from_table(table: Table, file: str, digest: str = "") -> Policy:
         if suite not in registry.suites():
             error = unknown_name("suite", suite, registry.suites())
             raise UsageError(f"'{file}', [suite.{suite}]: {error}")
+    _check_costs(policy)
     _check_conflicts(policy)
     if policy.default is None and not policy.suites and not policy.tasks:
         raise UsageError(
@@ -309,6 +317,16 @@ def _check_number(value: Any, what: str, *, signed: bool = False) -> None:
     if not math.isfinite(value) or (value < 0 and not signed):
         wanted = "a finite number" if signed else "a finite number, 0 or more"
         raise UsageError(f"{what} is {value:g}; it must be {wanted}.")
+
+
+def _check_costs(policy: Policy) -> None:
+    """Refuse the limit of a task's costs where it stands in the table of a measure."""
+    for (task, measure), table in policy.measures.items():
+        if "max_slowdown" in table:
+            raise UsageError(
+                f"'{policy.file}', [{_measure_table(task, measure)}]: `max_slowdown` is of a whole "
+                f"task: put it under `[task.{task}]`."
+            )
 
 
 def _check_conflicts(policy: Policy) -> None:

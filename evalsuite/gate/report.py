@@ -149,14 +149,15 @@ class Report:
         rows = self.undecided
         if self.fails_undecided:
             rows = tuple(row for row in rows if row.rule.inconclusive == "fail")
-        weakest = max(rows, key=_blindness)
+        more = f"; {self._unjudged()}" if self.counts[ERROR] else ""
+        said = f"INCONCLUSIVE ({means}) in {self._share(rows)}"
+        tested = [row for row in rows if row.figures]
+        if not tested:
+            return f"{said}: {_first(rows)}{more}."
+        weakest = max(tested, key=_blindness)
         assert weakest.figures is not None
         which = weakest.name if len(rows) == 1 else f"the weakest is {weakest.name}"
-        more = f"; {self._unjudged()}" if self.counts[ERROR] else ""
-        return (
-            f"INCONCLUSIVE ({means}) in {self._share(rows)}: {which}, where "
-            f"{detects(weakest.figures)}{more}."
-        )
+        return f"{said}: {which}, where {detects(weakest.figures)}{more}."
 
     def _of_nothing(self) -> str:
         if not self.rows:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from evalsuite import measures, registry
 from evalsuite.compare import Incomparable, Pair, Selection, pair
 from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.gate.costs import cost_rows
 from evalsuite.gate.equality import compare_items
 from evalsuite.gate.explain import explain
 from evalsuite.gate.policy import Policy
@@ -177,6 +178,8 @@ def _judged(
             start = time.perf_counter()
             outcome = _outcome(row, matched, problems, policy, len(rows), seed)
             outcomes.append(_timed(outcome, time.perf_counter() - start))
+        if isinstance(matched, Pair):
+            outcomes += cost_rows(matched, policy.rule_of_costs(task.rpartition("@")[0]))
     judged = iter(judge([one for one in outcomes if isinstance(one, Compared)]))
     return [next(judged) if isinstance(one, Compared) else one for one in outcomes]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from evalsuite.cost import short
+from evalsuite.gate.costs import COSTS
 from evalsuite.gate.report import Report, Side
-from evalsuite.gate.verdict import Figures, Row, probability
+from evalsuite.gate.verdict import Figures, Row, Spending, probability
 
 COLUMNS = (
     "Verdict", "Task", "Measure", "Candidate", "Baseline", "Difference", "Interval", "p drop",
@@ -16,6 +18,9 @@ MISSING = "–"
 def cells(row: Row) -> tuple[str, ...]:
     """Return a row of the table of :data:`COLUMNS`."""
     figures = row.figures
+    if row.costs is not None:
+        shown = (short(row.costs.candidate), short(row.costs.baseline), _times(row.costs))
+        return (row.verdict, row.task, row.measure, *shown, *[MISSING] * (len(NUMBERS) - 3))
     if figures is None:
         return (row.verdict, row.task, row.measure, *[MISSING] * len(NUMBERS))
     return (
@@ -33,8 +38,17 @@ def cells(row: Row) -> tuple[str, ...]:
     )
 
 
+def _times(costs: Spending) -> str:
+    return MISSING if costs.ratio is None else f"×{costs.ratio:.4g}"
+
+
 def legend(report: Report) -> str:
     """Say what the columns of the table mean."""
+    of_costs = " Costs have the quotient instead." if any(row.costs for row in report.rows) else ""
+    return _of_scores(report) + of_costs
+
+
+def _of_scores(report: Report) -> str:
     levels = sorted({f.level for row in report.rows if (f := row.figures) and f.level})
     if not levels:
         return "Difference: candidate less baseline."
@@ -92,11 +106,18 @@ def details(row: Row) -> list[str]:
     lines = [f"{row.name}: {row.verdict}", f"reason: {row.reason}", f"rule: {rule(row)}"]
     if row.figures is not None:
         lines += _figures(row.figures)
+    if row.costs is not None:
+        lines += [f"candidate: {row.costs.candidate:g}", f"baseline: {row.costs.baseline:g}"]
     return lines + [f"note: {note}" for note in row.notes]
 
 
 def rule(row: Row) -> str:
     """Return a row's rule as the policy would write it."""
+    if row.measure in COSTS and row.rule.max_slowdown is not None:
+        return (
+            f"max_slowdown = {row.rule.max_slowdown:g}, require = {str(row.rule.require).lower()}, "
+            f"inconclusive = {row.rule.inconclusive}"
+        )
     floor = f", floor = {row.rule.floor:g}" if row.rule.floor is not None else ""
     return (
         f"max_drop = {row.rule.max_drop:g}{floor}, alpha = {row.rule.alpha:g}, "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from evalsuite.errors import NothingToReadError
-from evalsuite.leaderboard import entries, pages, plots, site, tables
+from evalsuite.leaderboard import entries, grids, heatmap, pages, plots, site, sizes, tables
 from evalsuite.registry import data_folder, suites
 
 __all__ = ["build"]
@@ -39,15 +39,24 @@ def build(roots: Sequence[Path], out: Path, *, title: str = "evalsuite leaderboa
             + " ".join(problems[:3])
         )
     sections = tables.sections(read, suites().values())
-    pictures = {section.slug: plots.draw(section) for section in sections if section.in_suite}
+    suite_sections = [section for section in sections if section.in_suite]
+    pictures = {section.slug: plots.draw(section) for section in suite_sections}
+    pictures |= {f"sizes/{section.slug}": sizes.draw(section) for section in suite_sections}
+    maps = {
+        page: [(grid, heatmap.draw(grid)) for grid in mine]
+        for page, mine in grids.by_page(read).items()
+    }
     files: dict[str, bytes] = {entry.file: entry.content for entry in read}
     folder = data_folder("leaderboard")
     for name in ("style.css", "script.js", "icon.svg"):
         files[name] = (folder / name).read_bytes()
-    for slug, picture in pictures.items():
+    grid_pictures = {
+        f"grids/{grid.name}": picture for mine in maps.values() for grid, picture in mine
+    }
+    for slug, picture in {**pictures, **grid_pictures}.items():
         if picture is not None:
             files[f"plots/{slug}.svg"] = picture.light
             files[f"plots/{slug}-dark.svg"] = picture.dark
-    files |= pages.render(title, read, sections, pictures, problems)
+    files |= pages.render(title, read, sections, pictures, problems, maps)
     site.write(out, files)
     return out / "index.html"

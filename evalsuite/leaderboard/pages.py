@@ -9,15 +9,17 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from evalsuite.leaderboard import tables, text
+from evalsuite.leaderboard import costs, grids, tables, text
 from evalsuite.leaderboard.entries import Entry
+from evalsuite.leaderboard.grids import Grid
 from evalsuite.leaderboard.plots import Picture
 from evalsuite.registry import data_folder
 
 # Shown first and in this order; what else a run recorded follows by name.
 _RUN_FIRST = ("device_name", "platform", "cores", "python", "packages", "git", "command", "tags")
 # Seconds without a baseline mislead; dates stand beside each result.
-_RUN_HIDDEN = ("phases", "date")
+_RUN_HIDDEN = ("phases", "date", "speed")
+_MOST_OPTIONS = 4  # sets of options written out one by one
 # Of an imported result; its task and file stand in its own JSON.
 _ORIGIN = ("tool", "version")
 
@@ -28,6 +30,7 @@ def render(
     sections: Sequence[tables.Section],
     pictures: Mapping[str, Picture | None],
     problems: Sequence[str],
+    maps: Mapping[str, Sequence[tuple[Grid, Picture | None]]],
 ) -> dict[str, bytes]:
     """Return every page of the site by its path."""
     environment = _environment()
@@ -50,7 +53,7 @@ def render(
         )
     }
     for path, mine in models.items():
-        made[path] = page("model.html.jinja", up="../", **_model(mine))
+        made[path] = page("model.html.jinja", up="../", maps=maps.get(path, ()), **_model(mine))
     for path, mine in tasks.items():
         made[path] = page("task.html.jinja", up="../", **_task(mine))
     return made
@@ -74,6 +77,7 @@ def _environment() -> jinja2.Environment:
     }
     environment.globals |= {
         "MISSING": text.MISSING,
+        "costs": costs,
         "higher_is_better": tables.higher_is_better,
         "ordered_scores": tables.ordered_scores,
     }
@@ -105,12 +109,25 @@ def _model(entries: Sequence[Entry]) -> dict[str, Any]:
             "Revision": model["revision"],
             "Identity": _distinct(entries, lambda entry: entry.result.model["identity"]),
             "Kind": _distinct(entries, lambda entry: text.value(entry.result.model.get("kind"))),
-            "Options": _distinct(entries, _options),
+            "Options": _all_options(entries),
         }
         | ({"Origin": _distinct(entries, _origin)} if any(e.tool for e in entries) else {}),
         "groups": [(limit, list(group)) for limit, group in by_limit],
         "runs": _runs(entries),
+        "spent": costs.by_variant(entries),
     }
+
+
+def _all_options(entries: Sequence[Entry]) -> str:
+    """Return the options of every variant; of a grid's many, the values of each option."""
+    several = {_options(entry) for entry in entries}
+    if len(several) <= _MOST_OPTIONS:
+        return "; ".join(sorted(several))
+    values: dict[str, list[str]] = {}
+    for entry in entries:
+        for key, value in (entry.result.model.get("options") or {}).items():
+            values.setdefault(key, []).append(text.value(value))
+    return "; ".join(f"{key} {', '.join(grids.ordered(values[key]))}" for key in sorted(values))
 
 
 def _options(entry: Entry) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from evalsuite.leaderboard.text import clean, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAX_ROWS = 30
 MAX_PANELS = 3
@@ -88,14 +90,9 @@ def _panel_lines(column: Column | None) -> list[str]:
 def _svg(
     rows: Sequence[Row], columns: Sequence[Column | None], colours: Mapping[str, str]
 ) -> bytes:
-    import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    with mpl.rc_context(), warnings.catch_warnings():
-        # Letters are kept as text, drawn with the reader's fonts: ours need not have them.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
-        mpl.rcdefaults()  # a user's matplotlibrc moves no byte
-        mpl.rcParams.update(SETTINGS)
+    with style():
         size = (2.4 + PANEL_INCHES[len(columns)], 0.9 + 0.42 * len(rows))
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.subplots(1, len(columns), sharey=True, squeeze=False)[0]
@@ -103,9 +100,27 @@ def _svg(
             _draw_panel(panel, rows, column, colours)
         axes[0].set_yticks(range(len(rows)), [_label(row) for row in rows], parse_math=False)
         axes[0].set_ylim(len(rows) - 0.5, -0.5)
-        buffer = io.BytesIO()
-        metadata: dict[str, Any] = {"Date": None, "Creator": None}
-        figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
+        return as_svg(figure)
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """Draw in this site's style, whatever the user's own is."""
+    import matplotlib as mpl
+
+    with mpl.rc_context(), warnings.catch_warnings():
+        # Letters are kept as text, drawn with the reader's fonts: ours need not have them.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        mpl.rcdefaults()  # a user's matplotlibrc moves no byte
+        mpl.rcParams.update(SETTINGS)
+        yield
+
+
+def as_svg(figure: Figure) -> bytes:
+    """Return a figure as SVG; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    metadata: dict[str, Any] = {"Date": None, "Creator": None}
+    figure.savefig(buffer, format="svg", transparent=True, metadata=metadata)
     return buffer.getvalue()
 
 

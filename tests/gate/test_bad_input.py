@@ -40,6 +40,10 @@ def gate(run_cli: RunCli, tmp_path: Path) -> Gate:
         ('[task.Alpha.measure."recall@10"]', "Unknown measure 'recall@10'"),
         ("[default]\nmax_drop = nan", "`max_drop` is nan"),
         ("[default]\nmax_drop = -1", "0 or more"),
+        ("[default]\nmax_slowdown = -0.1", "0 or more"),
+        ("[default]\nmax_slowdown = '10 %'", "must be a number"),
+        ("max_slowdown = 0.1", "stands outside a table"),
+        ('[task.Alpha.measure."ndcg@10"]\nmax_slowdown = 1', "under `[task.Alpha]`"),
         ("[default]\nmax_drop = 2", "runs from 0 to 1"),
         ("[default]\nalpha = 0.6", "at most 0.5"),
         ("[default]\nrequire = 1", "true or false"),
@@ -53,6 +57,18 @@ def test_policies_of_a_gate(gate: Gate, results: Path, policy: str, part: str) -
     assert (ran.code, ran.out) == (2, "")
     assert ran.err.startswith("Error: ")
     assert part in ran.err
+
+
+@pytest.mark.parametrize("bad", ["x", "<script>", [1], -5, True, {}, None])
+def test_costs_that_are_no_numbers(gate: Gate, results: Path, bad: object) -> None:
+    pair_of_models(results)
+    cost = {"flops_per_token": 100, "bytes_per_item": 64}
+    for path in results.rglob("*@1.json"):
+        stated = cost | ({"flops_per_token": bad} if "new" in str(path) else {})
+        alter(path, cost=stated)
+    ran = gate(policy="[default]\nmax_slowdown = 0.1")
+    assert ran.code == 3
+    assert "the file of the candidate does not state it: run both models again" in ran.out
 
 
 def test_missing_policies(run_cli: RunCli, tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_suites_that_disagree_on_a_task(monkeypatch: pytest.MonkeyPatch) -> None
         ("[task]\nmax_drop = 3", ("`max_drop` under [task]",)),
         ("[suite.qick]", ("[suite.qick]", "Unknown suite 'qick'", "'quick'")),
         ("[default]\nmax_dorp = 1", ("[default]", "Unknown key 'max_dorp'", "'max_drop'")),
-        ("[default]\nmax_slowdown = 1", ("[default]", "Unknown key 'max_slowdown'")),
+        ("[default]\nmax_latency = 1", ("[default]", "Unknown key 'max_latency'")),
         ("[task.SciFact]\nmeasures = 1", ("[task.SciFact]", "'measures'")),
         ("[task.SciFact]\nmeasure = 1", ("[task.SciFact]", "`measure` must be a table")),
         ("[task.SciFact.measure]\nx = 1", ("`x` under [measure] is no table",)),
