@@ -13,7 +13,7 @@ from mteb.models.model_meta import ModelMeta
 from mteb.timing import TimingStack
 from numpy.typing import NDArray
 
-from benchmarks.mteb_runner import labelled_dataset
+from benchmarks.mteb_tasks import labelled_dataset
 from evalsuite.data import Labelled
 
 

@@ -27,6 +27,11 @@ from benchmarks import common
 
 STS = ("STS12", "STS13", "STS14", "STS15", "STS16", "STSBenchmark", "SICK-R")
 RETRIEVAL = ("SciFact", "NFCorpus")
+OTHERS = (
+    *("Cranfield", "CISI", "Banking77Classification", "TREC", "MR", "CR", "SUBJ", "MPQA", "SST2"),
+    *("AGNewsTestClustering", "WordSim353"),
+)
+TASKS = {"sts": STS, "nine": STS + RETRIEVAL, "twenty": STS + RETRIEVAL + OTHERS}
 MODEL = "all-MiniLM-L6-v2"
 EVALSUITE = (sys.executable, "-m", "benchmarks.evalsuite_runner")
 
@@ -37,13 +42,13 @@ Run = dict[str, Any]
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """Parse the command line."""
     parser = common.parser("suite", __doc__, rounds=1)
-    parser.add_argument("--tasks", type=common.words, default=list(STS), help="[seven STS tasks]")
-    parser.add_argument("--retrieval", action="store_true", help="also SciFact and NFCorpus")
+    parser.add_argument("--set", choices=TASKS, default="sts", help="which tasks [sts]")
+    parser.add_argument("--tasks", type=common.words, help="these tasks, instead of a set")
     parser.add_argument("--dtypes", type=common.words, default=["fp32", "bf16"])
     parser.add_argument("--batch-sizes", type=common.integers, default=[32, 16], help="of mteb")
     parser.add_argument("--limit", type=int, help="cut each task to N items, on both sides")
     args = parser.parse_args(argv)
-    args.tasks += [task for task in RETRIEVAL if args.retrieval and task not in args.tasks]
+    args.tasks = args.tasks or list(TASKS[args.set])
     return args
 
 
@@ -126,14 +131,17 @@ def run_round(args: argparse.Namespace, number: int) -> dict[str, Run]:
 
 
 def score_differences(ours: Run, peer: Run) -> dict[str, dict[str, float]]:
-    """Return |difference| of every measure evalsuite reports."""
-    return {
-        task: {
-            measure: abs(value - peer["scores"][task][measure.replace("@", "_at_")])
-            for measure, value in scores.items()
+    """Return |difference| of every measure both sides report."""
+    found: dict[str, dict[str, float]] = {}
+    for task, scores in ours["scores"].items():
+        theirs = peer["scores"][task]
+        names = {measure: measure.replace("@", "_at_") for measure in scores}
+        found[task] = {
+            measure: abs(scores[measure] - theirs[name])
+            for measure, name in names.items()
+            if name in theirs
         }
-        for task, scores in ours["scores"].items()
-    }
+    return found
 
 
 def compare_scores(args: argparse.Namespace, runs: dict[str, Run]) -> dict[str, Any]:
@@ -190,7 +198,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "ratios": ratios,
         "scores": compare_scores(args, rounds[0]),
     }
-    common.write_json(args.out, "suite", report)
+    common.write_json(args.out, "suite" if args.set == "sts" else f"suite-{args.set}", report)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evalsuite.evaluator import Evaluator
+    from evalsuite.evaluator.as_mteb import as_mteb
     from evalsuite.registry import get_suite, get_task
     from evalsuite.store import load_results
 
-__all__ = ["Evaluator", "get_suite", "get_task", "load_results"]
+__all__ = ["Evaluator", "as_mteb", "get_suite", "get_task", "load_results"]
 
 _HOMES = {
     "Evaluator": "evalsuite.evaluator",
+    "as_mteb": "evalsuite.evaluator.as_mteb",
     "get_suite": "evalsuite.registry",
     "get_task": "evalsuite.registry",
     "load_results": "evalsuite.store",

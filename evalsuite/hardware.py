@@ -18,6 +18,11 @@ from evalsuite.errors import UsageError
 DTYPES: Mapping[str, str] = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 # The folders of a path from the root, from home or from above, wherever a word can hold one.
 _FOLDERS = re.compile(r"(?:^|(?<==)|(?<=^-[A-Za-z]))(?:~[^/]*|\.\.)?/(?:[^/?]*/)*")
+_URLS = re.compile(r"https?://(?:[^/@\s]*@)?[^?,()\s]*", re.IGNORECASE)
+_SECRETS = re.compile(
+    r"([?&](?!token_prepending=|tokens_per_minute=)[^=&]*(?:key|token|secret|passw)[^=&]*=)[^&,()]*",
+    re.IGNORECASE,
+)
 _PACKAGES = ("evalsuite", "numpy", "torch", "transformers", "sentence-transformers", "tokenizers")
 
 
@@ -106,6 +111,8 @@ def git_state() -> dict[str, Any]:
 def command_line(roles: Mapping[str, str]) -> Sequence[str]:
     """Return the command with paths the user named written as their role or their last part.
 
+    URLs, which name hosts, are written ``URL``; options that look like secrets lose their values.
+
     Args:
         roles: Option to the word that stands for its value, e.g. ``--data-dir`` to ``DATA``.
     """
@@ -118,7 +125,7 @@ def command_line(roles: Mapping[str, str]) -> Sequence[str]:
         elif equals and option in roles:
             out.append(f"{option}={roles[option]}")
         else:
-            out.append(_FOLDERS.sub("", word))
+            out.append(_FOLDERS.sub("", _SECRETS.sub(r"\1", _URLS.sub("URL", word))))
     return out
 
 

@@ -29,6 +29,8 @@ class Protocol:
         defaults: Every parameter with its default.
         choices: Values a parameter can take, where they are few.
         moved_by: Packages whose version can move a score.
+        origin: Where another tool computes the scores, and no item of them is known: returns that
+            tool and its task, as imported results name them.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Protocol:
     defaults: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     moved_by: tuple[str, ...] = ("numpy",)
+    origin: Callable[[Task], Mapping[str, str]] | None = None
 
     def check(self, task: Task) -> None:
         """Check a task's measures and parameters.
@@ -48,7 +51,7 @@ class Protocol:
             UsageError: A measure is not this protocol's, or a parameter is unknown, of another type
                 than its default or none of its choices.
         """
-        for name in task.measures:
+        for name in task.measures if self.origin is None else ():
             if {c.partition("@")[0] for c in measures.parse(name).columns} - set(self.columns):
                 raise UsageError(f"{task}: protocol '{self.name}' does not compute '{name}'.")
         for key, value in task.params.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -21,9 +21,19 @@ from evalsuite.task import Task, load_task
 
 PROTOCOLS: Mapping[str, str] = {
     "classification": "evalsuite.protocols.classification:PROTOCOL",
+    "clustering": "evalsuite.protocols.clustering:PROTOCOL",
     "sts": "evalsuite.protocols.sts:PROTOCOL",
+    "summarization": "evalsuite.protocols.summarization:PROTOCOL",
+    "transfer": "evalsuite.protocols.transfer:PROTOCOL",
+    "isotropy": "evalsuite.protocols.isotropy:PROTOCOL",
+    "alignment": "evalsuite.protocols.alignment:PROTOCOL",
+    "multilabel_classification": "evalsuite.protocols.multilabel_classification:PROTOCOL",
+    "regression": "evalsuite.protocols.regression:PROTOCOL",
+    "bitext_mining": "evalsuite.protocols.bitext_mining:PROTOCOL",
     "retrieval": "evalsuite.protocols.retrieval:PROTOCOL",
+    "reranking": "evalsuite.protocols.reranking:PROTOCOL",
     "pair_classification": "evalsuite.protocols.pair_classification:PROTOCOL",
+    "mteb": "evalsuite.bridges.mteb.fallback:PROTOCOL",
 }
 MODELS: Mapping[str, tuple[str, str]] = {
     "all-MiniLM-L6-v2": (
@@ -34,6 +44,10 @@ MODELS: Mapping[str, tuple[str, str]] = {
     "tfidf": ("evalsuite.models.lexical:resolve_tfidf", "TF-IDF of scikit-learn, fitted likewise"),
     "random": ("evalsuite.models.random:resolve", "a random vector a text: the floor of any task"),
 }
+
+
+BRIDGES: Mapping[str, str] = {"mteb": "evalsuite.bridges.mteb:BRIDGE"}
+"""Tools whose tasks, suites and models go by ``TOOL:NAME``."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,34 @@ class Suite:
         if not present or len(present) < len(children):
             return None
         return sum(present) / len(present)
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """Another tool's tasks, suites and models; each function is given the name it has there.
+
+    Attributes:
+        task: Returns a task.
+        suite: Returns a suite.
+        resolve: Resolves a model's parsed spec.
+        items: Returns the items of a task whose ``data`` table names the tool.
+    """
+
+    task: Callable[[str], Task]
+    suite: Callable[[str], Suite]
+    resolve: Callable[[Any], Any]
+    items: Callable[[Task], Any]
+
+
+def bridge_to(tool: str) -> Bridge | None:
+    """Return the bridge to a tool, or None where there is none."""
+    return load_object(BRIDGES[tool]) if tool in BRIDGES else None
+
+
+def _abroad(name: str) -> tuple[Bridge | None, str]:
+    """Return the bridge to the tool a name begins with, if any, and the name there."""
+    tool, _, there = name.partition(":")
+    return bridge_to(tool) if there else None, there
 
 
 def data_folder(name: str) -> Path:
@@ -100,6 +142,9 @@ def get_suite(name: str) -> Suite:
     Raises:
         UsageError: No suite has that name.
     """
+    bridge, there = _abroad(name)
+    if bridge is not None:
+        return bridge.suite(there)
     if name not in suites():
         raise unknown_name("suite", name, suites())
     return suites()[name]
@@ -131,7 +176,7 @@ def _load_entry_point(kind: str, name: str) -> Any:
 
 
 def get_task(name: str) -> Task:
-    """Return a task by name, ``NAME@VERSION`` or path of a TOML file.
+    """Return a task by name, ``NAME@VERSION``, ``TOOL:NAME`` or path of a TOML file.
 
     Raises:
         UsageError: There is no such task, or not in that version.
@@ -140,7 +185,10 @@ def get_task(name: str) -> Task:
         return load_task(Path(name))
     plain, _, version = name.partition("@")
     task: Any
-    if plain in task_files():
+    bridge, there = _abroad(plain)
+    if bridge is not None:
+        task = bridge.task(there)
+    elif plain in task_files():
         task = load_task(task_files()[plain])
     else:
         found = _load_entry_point("tasks", plain)
@@ -171,6 +219,9 @@ def get_protocol(name: str) -> Protocol:
 
 def model_resolver(name: str) -> Any | None:
     """Return the resolver of a built-in or plugged-in model, or None."""
+    bridge, _ = _abroad(name)
+    if bridge is not None:
+        return bridge.resolve
     if name in MODELS:
         return load_object(MODELS[name][0])
     return _load_entry_point("models", name)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite import measures
+from evalsuite.cost import Spent
 from evalsuite.stats import Sample
 
 SCHEMA_VERSION = 1
@@ -59,6 +60,12 @@ class Items:
             **{status: int((self.status == status).sum()) for status in (OK, FAILED, EXCLUDED)},
         }
 
+    @property
+    def n_items(self) -> int:
+        """Number of items that count, each once, however many replicates and groups it is in."""
+        kept = self.status != EXCLUDED
+        return len(set(np.asarray(self.ids, dtype=object)[kept].tolist()))
+
     def sample(self, measure: measures.Measure) -> Sample:
         """Rows a measure aggregates: excluded items left out, failed ones at their worst.
 
@@ -70,7 +77,8 @@ class Items:
         columns = {}
         for name in measure.columns:
             values = self.columns[name][kept]
-            columns[name] = values if name == "gold" else np.where(failed, measure.worst, values)
+            given = name in ("gold", measures.COUNT)
+            columns[name] = values if given else np.where(failed, measure.worst, values)
         group = None if self.group is None else _codes(self.group[kept])
         replicate = None if self.replicate is None else _codes(self.replicate[kept])
         unit = None
@@ -125,6 +133,37 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Ranking:
+    """Documents found for each query, best first.
+
+    Attributes:
+        query_ids: ``[q]``.
+        document_ids: ``[documents]``, what ``docs`` counts.
+        counts: Documents found for each query, ``[q]``.
+        docs: Positions of all of them, query after query, ``[n]``.
+        scores: ``[n]``.
+    """
+
+    query_ids: Sequence[str]
+    document_ids: Sequence[str]
+    counts: NDArray[np.int64]
+    docs: NDArray[np.int64]
+    scores: NDArray[np.float32]
+
+    @classmethod
+    def of_rows(
+        cls,
+        query_ids: Sequence[str],
+        document_ids: Sequence[str],
+        docs: NDArray[np.int64],
+        scores: NDArray[np.float32],
+    ) -> Ranking:
+        """Return a ranking of ``docs`` and ``scores``, both ``[q, k]``; -1 is no document."""
+        found = docs >= 0
+        return cls(query_ids, document_ids, found.sum(axis=1), docs[found], scores[found])
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What one variant of a protocol's run comes to.
 
@@ -133,12 +172,16 @@ class Outcome:
         phases: Measured stretches of the run.
         evidence: Named verdicts with their data.
         options: The variant's options; they join the model's identity.
+        ranking: What was found, where the protocol ranks; not stored with the result.
+        scores: Scores of another tool, where there are no items.
     """
 
     items: Items
     phases: tuple[Phase, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
+    ranking: Ranking | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -170,6 +213,7 @@ class Result:
         run: What varies from run to run: date, phases, packages, hardware, command, tags.
         path: Where it is stored, once it is.
         origin: Tool, task, revision and file an imported result comes from; None for own results.
+        cost: What the model costs, whatever it runs on; empty in results older than this.
     """
 
     task: Mapping[str, Any]
@@ -184,6 +228,12 @@ class Result:
     run: Mapping[str, Any]
     path: Path | None = None
     origin: Mapping[str, Any] | None = None
+    cost: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def spent(self) -> Spent:
+        """What it cost, as far as the file says."""
+        return Spent.of(self.cost, self.run)
 
     @property
     def imported(self) -> bool:
@@ -199,6 +249,12 @@ class Result:
     def ci95(self) -> tuple[float, float] | None:
         """95 % bootstrap interval of the main measure."""
         return self.scores[self.main_measure].ci95
+
+    @property
+    def cell(self) -> tuple[str, str]:
+        """Layer and number of dimensions asked of the model, empty where its own were taken."""
+        options = self.model.get("options") or {}
+        return str(options.get("layer", "")), str(options.get("dim", ""))
 
     @property
     def task_key(self) -> str:
@@ -220,5 +276,10 @@ class Result:
             "counts": dict(self.counts),
             "device": self.settings["device"],
             "dtype": self.settings["dtype"],
+            "cost": {
+                **self.cost,
+                "speed": self.run.get("speed"),
+                "peak_memory_mib": self.run.get("peak_memory_mib"),
+            },
             "result_path": str(self.path) if self.path else None,
         } | ({"origin": dict(self.origin)} if self.origin is not None else {})

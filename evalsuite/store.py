@@ -161,6 +161,23 @@ class Store:
         text = canonical_json(to_json(result))
         write_atomically(path, text.encode("utf-8"), durable=False)  # can be imported again
 
+    def find_computed(self, path: Path, origin: Mapping[str, Any], identity: str) -> Result | None:
+        """Return the finished result another tool computed at a path, or None.
+
+        Args:
+            path: As :meth:`path` returns it.
+            origin: The tool, its version and its task.
+            identity: The model's.
+
+        Raises:
+            StoreError: The path holds an unreadable result.
+        """
+        if not _exists(path):
+            return None
+        result = read_result(path)
+        same = result.origin == dict(origin) and result.model["identity"] == identity
+        return result if same else None
+
     def find(self, path: Path, fingerprint: str, identity: str) -> Result | None:
         """Return the finished result at a path, or None.
 
@@ -219,7 +236,9 @@ def to_json(result: Result) -> dict[str, Any]:
         "evidence": dict(result.evidence),
         "items_digest": result.items_digest,
         "run": dict(result.run),
-    } | ({"origin": dict(result.origin)} if result.origin is not None else {})
+        **({"cost": dict(result.cost)} if result.cost else {}),
+        **({"origin": dict(result.origin)} if result.origin is not None else {}),
+    }
 
 
 def read_result(path: Path) -> Result:
@@ -309,7 +328,7 @@ class Results:
         for result in self.results:
             row = result.summary()
             low, high = result.ci95 or (None, None)
-            del row["ci95"], row["counts"]
+            del row["ci95"], row["counts"], row["cost"]
             row["imported"] = row.pop("origin", {}).get("tool")
             scores = row.pop("scores")
             rows.append({**row, "ci95_low": low, "ci95_high": high, **scores})

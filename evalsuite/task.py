@@ -34,6 +34,12 @@ _OPTIONAL = {
     "params": dict,
     "data": dict,
 }
+_SELECTION: Mapping[str, type] = {  # keys that say which texts are kept to cluster
+    "separator": str,
+    "sample": int,
+    "stratified": bool,
+    "drop_lone_labels": bool,
+}
 _SOURCES: Mapping[str, Mapping[str, type]] = {  # types of keys in the `data` table
     "local": {
         "folder": str,
@@ -44,10 +50,21 @@ _SOURCES: Mapping[str, Mapping[str, type]] = {  # types of keys in the `data` ta
         "delimiter": str,
         "qrels": str,
         "train": str,
+        "dev": str,
         "test": str,
         "encoding": str,
+        **_SELECTION,
     },
-    "hub": {"path": str, "revision": str, "config": str, "columns": dict},
+    "hub": {
+        "path": str,
+        "revision": str,
+        "config": str,
+        "configs": list,
+        "columns": dict,
+        "dev": str,
+        **_SELECTION,
+    },
+    "mteb": {"task": str, "revision": str, "subsets": list, "splits": list},
     "expect": {"digest": str},
 }
 

@@ -449,7 +449,7 @@ def test_options_of_checkpoints(run_cli: RunCli, tmp_path: Path, tiny_bert: Path
         ("layer=9", 3, "more than the 2 layers"),
         ("dim=99", 3, "more than the 32 dimensions"),
         ("normalize=yes", 2, "neither 'true' nor 'false'"),
-        ("as=static", 2, "No vector file"),
+        ("as=static", 2, "holds no static embeddings"),
         ("as=sentence-transformers", 2, "modules.json"),
     ):
         assert_one_error(run_cli("run", f"{tiny_bert}?{option}", "-t", task), code, part)

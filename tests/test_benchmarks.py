@@ -207,14 +207,14 @@ def test_mteb_scores_the_same_corpus_the_same(module: Callable[[str], Any]) -> N
     from evalsuite import registry
     from evalsuite.data import Documents, Retrieval
 
-    encoding, runner = module("encoding"), module("mteb_runner")
+    encoding, tasks = module("encoding"), module("mteb_tasks")
     texts = module("texts").synthetic(30, 8)
     documents = Documents([f"d{i}" for i in range(30)], texts)
     queries = [" ".join(text.split()[:4]) for text in texts[:6]]
     qrels = {f"q{i}": {f"d{i}": 2, f"d{i + 9}": 1, "nowhere": 1} for i in range(6)}
     data = Retrieval(documents, list(qrels), queries, qrels)
     theirs = mteb.get_task("SciFact")
-    theirs.dataset, theirs.data_loaded = runner.retrieval_dataset(data, "test"), True
+    theirs.dataset, theirs.data_loaded = tasks.retrieval_dataset(data, "test"), True
     model = encoding.load_sentence_transformer(encoding.model_folder("all-MiniLM-L6-v2"), "fp32")
     result = mteb.evaluate(model, [theirs], cache=None, co2_tracker=False, show_progress_bar=False)
     scores = result.task_results[0].scores["test"][0]
@@ -255,3 +255,38 @@ def test_classification(run: Run) -> None:
     assert set(case["max_score_difference"]) == set(case["sides"]) - {"evalsuite"}
     assert max(case["max_score_difference"].values()) < 1e-9
     assert 0.25 < case["accuracy"] <= 1
+
+
+def test_search_kinds(run: Run) -> None:
+    tiny = ("--documents", "300", "--queries", "6", "--k", "9", "--rounds", "2")
+    report = run("search_kinds", *tiny)
+    assert set(report["cases"]) == {"hamming", "maxsim", "sparse"}
+    for case in report["cases"].values():
+        check_case(case)
+        assert case["peer_best"] in case["sides"]
+        assert max(case["max_score_difference"].values()) < 1e-4
+
+
+@needs_model
+def test_elastic(run: Run) -> None:
+    report = run(
+        *("elastic", "--task", "QuickSTS", "--data-dir", NO_DATA, "--limit", "6", "--rounds", "2"),
+        *("--layers", "1,6", "--dims", "32,384"),
+    )
+    assert report["variants"] == 4
+    assert report["identical_results"]
+    assert len(report["sides"]["grid"]["seconds"]) == 2
+    assert report["grid_over_plain"] > 0
+
+
+@needs_model
+def test_reranking(run: Run) -> None:
+    pytest.importorskip("mteb")
+    tiny = ("--data-dir", NO_DATA, "--rows", "200", "--texts", "60", "--rounds", "2")
+    case = run("reranking", *tiny, "--batch-sizes", "32,8")["cases"]["MindSmallReranking"]
+    check_case(case)
+    assert case["queries"] == 200
+    assert case["distinct_queries"] <= 53
+    assert set(case["max_score_difference"]) == {"mteb batch 32", "mteb batch 8"}
+    assert max(case["max_score_difference"].values()) < 1e-5
+    assert 0.05 < case["scores"]["max_over_subqueries_map@1000"] < 1

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from evalsuite import data, registry
+from evalsuite.exchange.names import parse_key
+from evalsuite.foreign import mteb_metric
 from evalsuite.task import Task, load_task
 
 TASKS = registry.data_folder("tasks")
@@ -22,6 +24,10 @@ WORDS = {
     *("MC30", "MTurk287", "MTurk771", "RareWords", "SimVerb3500", "VERB143", "YP130"),
 }
 LABELLED = {"Banking77Classification", "TREC", "SST2", "MR", "CR", "SUBJ", "MPQA"}
+SENTEVAL = {
+    f"SentEval-{name}" for name in ("MR", "CR", "SUBJ", "MPQA", "SST2", "TREC", "MRPC", "SICK-E")
+}
+ISOTROPY = {"STSBenchmark-isotropy", "STSBenchmark-alignment"}  # on the pairs of STSBenchmark
 # collections small enough to be in the folder of real data
 REAL = {
     *(f"STS{year}{end}" for year in range(12, 17) for end in ("", "-raw")),
@@ -29,6 +35,9 @@ REAL = {
     *("Cranfield", "CISI", "ADI", "NPL", "MRPC"),
     *WORDS,
     *LABELLED,
+    *SENTEVAL,
+    *ISOTROPY,
+    *("AGNewsTestClustering", "TRECHierarchicalClustering", "UnifiedEmotionTestClustering"),
 }
 
 
@@ -52,9 +61,10 @@ def test_task_is_sound(path: Path) -> None:
     assert len(task.title) <= 120
     assert "\n" not in task.title
     assert task.licence
-    assert task.languages == ("eng",)
+    assert task.languages
+    assert all(re.fullmatch("[a-z]{3}", code) for code in task.languages)
     assert task.redistributable == (task.name in SHIPPED)
-    assert len(task.measures) > 1
+    assert len(task.measures) > 1 or task.protocol == "alignment"
     assert task.reference.startswith(("https://", "http://")) or task.name in SHIPPED
     if "hub" in task.data:
         assert re.fullmatch(r"[0-9a-f]{40}", task.data["hub"]["revision"])
@@ -89,6 +99,7 @@ def test_suites_are_the_published_ones() -> None:
     }  # fmt: skip
     assert set(registry.get_suite("wordsim").tasks) == WORDS
     assert set(registry.get_suite("classification").tasks) == LABELLED
+    assert set(registry.get_suite("senteval").tasks) == SENTEVAL
     assert set(registry.get_suite("pair-classification").tasks) == {
         "SprintDuplicateQuestions", "TwitterSemEval2015", "TwitterURLCorpus",
     }  # fmt: skip
@@ -112,14 +123,14 @@ def test_hub_copies_are_mtebs() -> None:
     mteb = pytest.importorskip("mteb")
     wrong: list[str] = []
     for name, task in tasks().items():
-        if "hub" not in task.data:
+        if "hub" not in task.data or name in ISOTROPY:
             continue
-        theirs: Any = mteb.get_task(name)
+        theirs: Any = mteb.get_task(parse_key(task.same_as[0])[1])
         ours = {
             "path": task.data["hub"]["path"],
             "revision": task.data["hub"]["revision"],
             "splits": [task.split],
-            "main": task.main_measure.replace("@", "_at_"),
+            "main": mteb_metric(task.main_measure),
             "ignores identical ids": bool(task.params.get("ignore_identical_ids")),
             "samples a label": task.params.get("samples_per_label", 8),
         }
@@ -131,7 +142,8 @@ def test_hub_copies_are_mtebs() -> None:
             "ignores identical ids": bool(getattr(theirs, "ignore_identical_ids", False)),
             "samples a label": getattr(theirs, "samples_per_label", 8),
         }
-        assert task.data["hub"].get("config") == theirs.metadata.dataset.get("name")
+        config = task.data["hub"].get("config")
+        assert config == theirs.metadata.dataset.get("name") or config in theirs.hf_subsets
         wrong += [
             f"{name}: {key} is {ours[key]}, mteb has {expected[key]}"
             for key in ours
@@ -140,6 +152,15 @@ def test_hub_copies_are_mtebs() -> None:
     assert not wrong, "\n".join(wrong)
     members = {task.metadata.name for task in mteb.get_benchmark("BEIR").tasks}
     assert members - {"CQADupstackRetrieval"} == set(registry.get_suite("beir").tasks)
+    for suite, benchmark in (("clustering", "MTEB(eng, v2)"), ("clustering-v1", "MTEB(eng, v1)")):
+        theirs = mteb.get_benchmark(benchmark).tasks
+        names = {task.metadata.name for task in theirs if task.metadata.type == "Clustering"}
+        assert names == set(registry.get_suite(suite).tasks)
+
+
+@pytest.mark.parametrize("name", sorted(ISOTROPY))
+def test_isotropy_is_measured_on_the_pairs_of_sts_benchmark(name: str) -> None:
+    assert registry.get_task(name).data == registry.get_task("STSBenchmark").data
 
 
 @pytest.mark.parametrize("name", sorted(SHIPPED))

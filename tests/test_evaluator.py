@@ -19,7 +19,13 @@ from tests.support import CORPUS, PAIRS, QUERIES, TextModel, beir_task, pairs_ta
 
 
 def test_public_names() -> None:
-    assert set(evalsuite.__all__) == {"Evaluator", "get_suite", "get_task", "load_results"}
+    assert set(evalsuite.__all__) == {
+        "Evaluator",
+        "as_mteb",
+        "get_suite",
+        "get_task",
+        "load_results",
+    }
     for name in evalsuite.__all__:
         assert getattr(evalsuite, name).__module__.startswith("evalsuite.")
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):

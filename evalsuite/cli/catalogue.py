@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from evalsuite import registry
+from evalsuite import cost, registry
 from evalsuite.cli.output import echo_json, echo_table, json_option, printable
 from evalsuite.errors import unknown_name
 
@@ -18,11 +18,14 @@ LIST_EPILOG = """\b
 Examples:
   evalsuite list tasks --type Retrieval
   evalsuite list tasks --suite sts --json
+  evalsuite list tasks --suite "mteb:MTEB(eng, v2)"   mteb's own list: mteb available-tasks
   evalsuite list models
 """
+_MOST_LANGUAGES = 3
 SHOW_EPILOG = """\b
 Examples:
   evalsuite show STSBenchmark
+  evalsuite show mteb:STS22.v2
   evalsuite show results/all-MiniLM-L6-v2/*/cpu,fp32/QuickSTS@1.json
 """
 
@@ -44,10 +47,16 @@ def list_(
     if as_json:
         echo_json(rows)
     elif rows:
-        header = list(rows[0])
-        echo_table([key.capitalize() for key in header], [list(row.values()) for row in rows])
+        header = [key.capitalize() for key in rows[0]]
+        echo_table(header, [[_cell(*cell) for cell in row.items()] for row in rows])
     else:
         click.echo("Nothing matches.", err=True)
+
+
+def _cell(column: str, value: Any) -> Any:
+    """Return a value as a table shows it: long lists of languages by their number."""
+    languages = value.split(",") if column == "language" else []
+    return f"{len(languages)} languages" if len(languages) > _MOST_LANGUAGES else value
 
 
 def _tasks(type_: str | None, language: str | None, suite: str | None) -> list[dict[str, Any]]:
@@ -62,7 +71,7 @@ def _tasks(type_: str | None, language: str | None, suite: str | None) -> list[d
             "type": task.type,
             "language": ",".join(task.languages),
             "measure": task.main_measure,
-            "from": "evalsuite",
+            "from": next((tool for tool in registry.BRIDGES if tool in task.data), "evalsuite"),
             "title": task.title,
         }
         for task in tasks
@@ -127,6 +136,11 @@ def _show_result(path: Path, as_json: bool) -> None:
         rows.append((measure, f"{score.value:.4f}", interval, score.n or "not stated"))
     click.echo()
     echo_table(("Measure", "Score", "95 % interval", "n"), rows, right=(1, 3))
+    parts = result.evidence.get("parts", {}).get("scores", {})
+    if parts:
+        click.echo()
+        of_parts = [(name, f"{score:.4f}") for name, score in parts.items()]
+        echo_table(("Part", result.main_measure), of_parts, right=(1,))
 
 
 def _own_fields(result: Result) -> dict[str, Any]:
@@ -140,6 +154,27 @@ def _own_fields(result: Result) -> dict[str, Any]:
         "Device": run.get("device_name", "?"),
         "Packages": ", ".join(f"{k} {v}" for k, v in run.get("packages", {}).items()),
         "Tags": ", ".join(f"{k}={v}" for k, v in run.get("tags", {}).items()) or "none",
+        **_costs(result),
+    }
+
+
+def _costs(result: Result) -> dict[str, str]:
+    """Return what a result says of costs; what it does not say is a dash."""
+    spent, peak = result.spent, result.spent.peak_memory_mib
+    parameters, size = cost.whole(spent.parameters), cost.whole(spent.bytes_per_item)
+    if spent.embedding_parameters is not None:
+        parameters += f", of which {cost.whole(spent.embedding_parameters)} in embedding tables"
+    speed = cost.MISSING
+    if spent.texts_per_second is not None:
+        speed = f"{cost.short(spent.texts_per_second)} texts/s ({cost.whole(spent.texts)} run)"
+    elif "speed" in result.run:
+        speed += " (no text was timed: they came from the cache, or were not run here)"
+    return {
+        "Parameters": parameters,
+        "FLOPs a token": f"{cost.whole(spent.flops_per_token)} in a text of {cost.LENGTH} tokens",
+        "Bytes an item": size,
+        "Speed": speed,
+        "Peak memory": f"{cost.whole(peak)} MiB",
     }
 
 
@@ -147,13 +182,17 @@ def _imported_fields(result: Result) -> dict[str, Any]:
     origin = result.origin or {}
     stderr = result.evidence.get("stderr", {})
     return {
-        "Task": f"{result.task_key} (imported, no fingerprint)",
+        "Task": f"{result.task_key} (no fingerprint)",
         "Model": f"{result.model['name']} (revision {result.model.get('revision', '?')})",
         "Variant": result.variant,
-        "Origin": f"imported from {origin['tool']}, not run here",
-        "Version there": origin.get("version") or "not stated",
+        "Origin": (
+            f"computed here by {origin['tool']} itself"
+            if result.task["protocol_version"]
+            else f"imported from {origin['tool']}, not run here"
+        ),
+        "Version": origin.get("version") or "not stated",
         "Task there": f"{origin['task']}, revision {origin['revision']}",
-        "File": origin["file"],
+        "File": origin["file"] or "none",
         "Items": "none: outside ranks, tests and gates",
         "Standard errors": ", ".join(f"{k} {v}" for k, v in stderr.items()) or "not stated",
         "Date": result.run.get("date", "not stated"),

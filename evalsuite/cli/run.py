@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from evalsuite import registry
+from evalsuite.cli import grid
 from evalsuite.cli.output import echo_json, echo_table, json_option, printable
 from evalsuite.errors import EvalsuiteError, UsageError
 
 if TYPE_CHECKING:
     from evalsuite.evaluator import Evaluator, Event
+    from evalsuite.result import Result
     from evalsuite.task import Task
 
 EPILOG = """\b
@@ -23,6 +25,11 @@ Examples:
   evalsuite run bm25 tfidf --suite sts --data-dir D   two models, seven STS tasks
   evalsuite run ./ckpt?pooling=cls -t SciFact --dtype bf16
   evalsuite run all-MiniLM-L6-v2?dim=128 --task ./my-task.toml
+  evalsuite run "all-MiniLM-L6-v2?layer=1..6&dim=32,64,384"   a grid in one pass
+  evalsuite run all-MiniLM-L6-v2 -t mteb:STS22.v2     any task of mteb's (docs/mteb.md)
+  evalsuite run "endpoint:http://127.0.0.1:8000/v1?model=NAME"   a server's (docs/endpoints.md)
+  evalsuite run bm25 -t SciFact --runs runs           writes runs/bm25.SciFact.trec
+  evalsuite run ./reranker -t SciFact --rerank runs   ranks its best 100 anew
 \b
 Exit codes: 0 done, 2 wrong usage, 3 a task failed (the rest is stored), 130 interrupted.
 """
@@ -41,6 +48,9 @@ Exit codes: 0 done, 2 wrong usage, 3 a task failed (the rest is stored), 130 int
 @click.option("--batch-tokens", type=int, help="Tokens a batch holds; moves speed, not scores.")
 @click.option("--max-length", type=int, help="Longest input in tokens; the model's own if unset.")
 @click.option("--limit", type=int, help="Cut each task to N items; kept apart from full results.")
+@click.option("--runs", metavar="FOLDER", help="Write rankings here, as TREC run files.")
+@click.option("--rerank", metavar="RUN", help="Rank this run file's documents anew; or a folder.")
+@click.option("--top", type=int, help="Documents of the run file a query  [default: 100].")
 @click.option("--search", default="torch", show_default=True, help="torch, or faiss (exact).")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of every random draw.")
 @click.option("--force", is_flag=True, help="Run again; old results move to superseded/.")
@@ -110,21 +120,42 @@ def _tag(text: str) -> tuple[str, str]:
 
 def _print_scores(events: list[tuple[str, Event]], suites: tuple[str, ...]) -> None:
     """Print a row a task and model, then each suite's mean where none of its tasks is missing."""
-    rows = [_score_row(model, event) for model, event in events]
+    rows, means = [], []
     for model in dict.fromkeys(model for model, _ in events):
-        results = [event.result for name, event in events if name == model and event.result]
-        scores = {result.task["name"]: result.main_score for result in results}
-        for suite in suites:
-            mean = registry.get_suite(suite).mean(scores)
-            if mean is not None:
-                where = results[0].settings
-                title = f"mean of {suite}"
-                rows.append(
-                    (title, model, where["device"], where["dtype"], f"{mean:.4f}", *[""] * 3)
-                )
+        mine = [event for name, event in events if name == model]
+        if grid.is_grid(mine):
+            grid.echo(model, mine)
+            grid.echo_means(model, _means(mine, suites))
+            continue
+        rows += [_score_row(event.model or model, event) for event in mine]
+        for (suite, spec), (mean, result) in _means(mine, suites).items():
+            where = result.settings["device"], result.settings["dtype"]
+            means.append((f"mean of {suite}", spec or model, *where, f"{mean:.4f}", *[""] * 3))
+    rows += means
     if rows:
         header = ("Task", "Model", "Device", "Dtype", "Score", "95 % interval", "Measure", "n")
         echo_table(header, rows, right=(4, 7))
+
+
+def _means(
+    events: list[Event], suites: tuple[str, ...]
+) -> dict[tuple[str, str], tuple[float, Result]]:
+    """Return the mean of each (suite, model) where none of its tasks is missing, and a result."""
+    found: dict[tuple[str, str], tuple[float, Result]] = {}
+    for suite in suites:
+        for spec in dict.fromkeys(event.model for event in events):
+            results = [event.result for event in events if event.model == spec and event.result]
+            scores = {
+                event.task: event.result.main_score
+                for event in events
+                if event.model == spec and event.result
+            }
+            tree = registry.get_suite(suite)
+            keys = {name: str(registry.get_task(name)) for name in tree.all_tasks()}
+            mean = tree.mean({name: scores[key] for name, key in keys.items() if key in scores})
+            if mean is not None:
+                found[suite, spec] = mean, results[0]
+    return found
 
 
 def _score_row(model: str, event: Event) -> tuple[str, ...]:
@@ -134,14 +165,14 @@ def _score_row(model: str, event: Event) -> tuple[str, ...]:
     score = result.scores[result.main_measure]
     interval = "[{:.4f}, {:.4f}]".format(*score.ci95) if score.ci95 else ""
     return (
-        event.task,
+        result.task_key,
         model,
         result.settings["device"],
         result.settings["dtype"],
         f"{score.value:.4f}",
         interval,
         result.main_measure,
-        str(score.n),
+        str(score.n or ""),
     )
 
 
@@ -180,15 +211,19 @@ def _progress_bar(*, quiet: bool) -> Iterator[tuple[Any, Any, Any]]:
         def on_progress(done: int, total: int) -> None:
             bar.update(current, completed=done, total=total)
 
+        together: list[Event] = []
+
         def log(model: str, event: Event) -> None:
-            if quiet:
+            together.append(event)
+            if quiet or not event.last:
                 return
-            if event.failure is not None:
+            if any(one.failure is not None for one in together):
                 text = "failed"
-            elif event.resumed:
+            elif all(one.resumed for one in together):
                 text = "already finished"
             else:
                 text = f"done in {event.seconds:.1f} s"
+            together.clear()
             line = f"{printable(event.task)}  {printable(model)}  {text}"
             console.print(line, markup=False, soft_wrap=True)
             sys.stderr.flush()

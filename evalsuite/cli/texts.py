@@ -54,10 +54,12 @@ def _is_local(task: Task, data_dir: Path | None) -> bool:
 
 
 def _all_texts(items: Any) -> list[tuple[str, str]]:
-    """Return id and text of every item: both sides of a pair, the query, or the text to label."""
+    """Return id and text of every item: both sides of a pair, the query, or the text itself."""
     if hasattr(items, "test"):
         return list(zip(items.test.ids, items.test.texts, strict=True))
     if hasattr(items, "first"):
         sides = zip(items.ids, items.first, items.second, strict=True)
         return [(name, f"{first} | {second}") for name, first, second in sides]
+    if hasattr(items, "texts"):
+        return list(zip(items.ids, items.texts, strict=True))
     return list(zip(items.query_ids, items.queries, strict=True))

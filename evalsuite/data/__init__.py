@@ -8,24 +8,61 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evalsuite.data import labelled, local
+from evalsuite import registry
+from evalsuite.data import bitext, examples, labelled, labelled_sets, local, reranking, summaries
+from evalsuite.data.bitext import Bitext
+from evalsuite.data.examples import Examples
 from evalsuite.data.labelled import Labelled
+from evalsuite.data.labelled_sets import LabelledSets
 from evalsuite.data.layouts import Documents, Pairs, Retrieval
+from evalsuite.data.parts import Parts
+from evalsuite.data.reranking import Reranking
+from evalsuite.data.summaries import Summaries
 from evalsuite.errors import DataError, UsageError
 from evalsuite.task import Task
 
-__all__ = ["Documents", "Labelled", "Loaded", "Pairs", "Retrieval", "load"]
+__all__ = [
+    "Bitext",
+    "Documents",
+    "Examples",
+    "Labelled",
+    "LabelledSets",
+    "Loaded",
+    "Pairs",
+    "Parts",
+    "Reranking",
+    "Retrieval",
+    "Summaries",
+    "load",
+]
 
-Data = Pairs | Retrieval | Labelled
+Data = (
+    Pairs | Retrieval | Reranking | Labelled | Bitext | LabelledSets | Parts | Summaries | Examples
+)
+
+_READERS: Mapping[str, Mapping[str, Callable[[Path, Mapping[str, Any], str], Data]]] = {
+    "pairs": local.PAIR_READERS,
+    "labelled": labelled.READERS,
+    "examples": examples.READERS,
+    "labelled_sets": labelled_sets.READERS,
+    "bitext": bitext.READERS,
+    "reranking": reranking.READERS,
+    "summaries": summaries.READERS,
+}
+"""Layout to format to reader of ``(folder, options, split)``."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """A task's items with their content digest and the source they came from."""
+    """A task's items with their content digest and the source they came from.
+
+    ``task`` is the task itself; or the catalogue's, where that asks the same of the same items.
+    """
 
     data: Data
     digest: str
     source: str
+    task: Task
 
 
 def default_data_dir() -> Path | None:
@@ -46,7 +83,7 @@ def load(
 
     Args:
         task: The task.
-        layout: Kind of data its protocol takes: ``pairs``, ``retrieval`` or ``labelled``.
+        layout: Kind of data its protocol takes, e.g. ``pairs`` or ``labelled``.
         data_dir: Folder of local data; ``EVALSUITE_DATA`` by default.
         limit: Keep this many items (queries, for retrieval); a limited digest is its own.
         online: Whether the hub may be asked.
@@ -60,20 +97,45 @@ def load(
         raise UsageError(f"No data folder at '{data_dir}' (--data-dir or EVALSUITE_DATA).")
     try:
         folder = _local_folder(task, data_dir)
-        if folder is not None:
+        bridge, tool = _bridge(task)
+        data: Data
+        if bridge is not None and folder is None:
+            data, source = bridge.items(task), tool
+        elif folder is not None:
             data, source = _read_local(task, layout, folder), "local"
         else:
             data, source = _read_hub(task, layout, data_dir, online=online), "hub"
         digest = data.digest()
         _check(task, data, digest, source)
+        kept = data if limit is None else data.limited(limit)
     except DataError as error:
         raise DataError(f"{task}: {error}") from error
     except KeyError as error:
         raise UsageError(f"{task}: its `data` table lacks the key {error}.") from error
+    same = task if bridge is None else _of_the_catalogue(task, digest)
     if limit is not None:
-        data = data.limited(limit)
-        digest = data.digest()
-    return Loaded(data.ordered(), digest, source)
+        digest = kept.digest()
+    return Loaded(kept.ordered(), digest, source, same)
+
+
+def _bridge(task: Task) -> tuple[registry.Bridge | None, str]:
+    """Return the bridge to the tool that loads a task's items, if any, and its name."""
+    tool = next((name for name in registry.BRIDGES if name in task.data), "")
+    return registry.bridge_to(tool), tool
+
+
+def _of_the_catalogue(task: Task, digest: str) -> Task:
+    """Return the catalogue's task that asks the same of the same items, else the task."""
+    defaults = registry.get_protocol(task.protocol).defaults
+
+    def asks(one: Task) -> tuple[Any, ...]:
+        return one.protocol, {**defaults, **one.params}, one.main_measure, one.split
+
+    for name in registry.task_files():
+        own = registry.get_task(name)
+        if set(own.same_as) & set(task.same_as) and own.expect.get("digest") == digest:
+            return own if asks(own) == asks(task) else task
+    return task
 
 
 def _local_folder(task: Task, data_dir: Path | None) -> Path | None:
@@ -91,13 +153,11 @@ def _read_local(task: Task, layout: str, folder: Path) -> Data:
     options: Mapping[str, Any] = task.data["local"]
     if layout == "retrieval":
         return local.read_beir(folder, options, split=task.split)
-    known = labelled.READERS if layout == "labelled" else local.PAIR_READERS
+    known = _READERS[layout]
     if options["format"] not in known:
         names = ", ".join(known)
         raise UsageError(f"{task}: unknown data format '{options['format']}'. Known: {names}.")
-    if layout == "labelled":
-        return labelled.READERS[options["format"]](folder, options, task.split)
-    return local.PAIR_READERS[options["format"]](folder, options)
+    return known[options["format"]](folder, options, task.split)
 
 
 def _read_hub(task: Task, layout: str, data_dir: Path | None, *, online: bool) -> Data:
@@ -121,7 +181,12 @@ def _read_hub(task: Task, layout: str, data_dir: Path | None, *, online: bool) -
         ) from error
     read: Mapping[str, Callable[[Path, Mapping[str, Any], str], Data]] = {
         "retrieval": hub.read_retrieval,
+        "reranking": hub.read_reranking,
         "labelled": hub.read_labelled,
+        "examples": hub.read_examples,
+        "labelled_sets": hub.read_labelled_sets,
+        "bitext": hub.read_bitext,
+        "summaries": hub.read_summaries,
     }
     return read.get(layout, hub.read_pairs)(folder, source, task.split)
 

@@ -8,6 +8,7 @@ test split moves nothing.
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -125,7 +126,7 @@ def make_labelled(train: Sequence[Row], test: Sequence[Row] | None, at: Any) -> 
     splits = [_checked(train, f"{at}, training split")]
     if test is not None:
         splits.append(_checked(test, f"{at}, test split"))
-    names = _names({label for rows in splits for _, label in rows})
+    names = sorted_labels({label for rows in splits for _, label in rows})
     code = {name: i for i, name in enumerate(names)}
     built = [
         Split(
@@ -144,7 +145,7 @@ def _checked(rows: Iterable[Row], where: str) -> list[tuple[str, str]]:
     for number, (text, label) in enumerate(rows, start=1):
         if text is None:
             raise DataError(f"{where}: row {number} lacks a text.")
-        name = _label(label)
+        name = label_name(label)
         if not name:
             raise DataError(f"{where}: row {number} lacks a label.")
         checked.append((clean(str(text)), name))
@@ -153,8 +154,13 @@ def _checked(rows: Iterable[Row], where: str) -> list[tuple[str, str]]:
     return checked
 
 
-def _label(value: Any) -> str:
-    """Return a label as text, empty where there is none; whole numbers have one spelling."""
+def label_name(value: Any) -> str:
+    """Return a label as text, empty where there is none; whole numbers have one spelling.
+
+    A list of labels is the JSON list of them, sorted; :func:`labels_of` reads it.
+    """
+    if isinstance(value, list):
+        return json.dumps(sorted({label_name(one) for one in value} - {""}), ensure_ascii=False)
     if value is None or value != value:  # NaN, as tables write a missing cell
         return ""
     if isinstance(value, float) and value.is_integer():
@@ -162,7 +168,18 @@ def _label(value: Any) -> str:
     return clean(str(value)).strip()
 
 
-def _names(labels: set[str]) -> list[str]:
+def labels_of(name: str) -> list[str]:
+    """Return the labels a name stands for: those of a list, or the one label it is."""
+    if not name.startswith("["):
+        return [name]
+    try:
+        return [str(label) for label in json.loads(name)]
+    except ValueError:
+        return [name]
+
+
+def sorted_labels(labels: set[str]) -> list[str]:
+    """Return labels in order: whole numbers by value, others by the alphabet."""
     if all(_INTEGER.fullmatch(label) for label in labels):
         return sorted(labels, key=lambda label: (int(label), label))
     return sorted(labels, key=lambda label: (label.lower(), label))
@@ -203,19 +220,24 @@ def read_trec(folder: Path, options: Mapping[str, Any], split: str) -> Labelled:
 
     Options: ``train`` and ``test``, files; ``encoding`` (UTF-8).
     """
+    return _read(folder, options, split, lambda path: trec_rows(path, options))
 
-    def rows(path: Path) -> Iterator[Row]:
-        plain = lines(path, options.get("encoding", "utf-8-sig"))
-        for number, line in enumerate(plain, start=1):
-            label, colon, rest = line.partition(":")
-            _, blank, text = rest.partition(" ")
-            if not line.strip():
-                continue
-            if not colon or not blank:
-                raise DataError(f"{path}:{number} is not 'COARSE:fine question'.")
-            yield text, label
 
-    return _read(folder, options, split, rows)
+def trec_rows(path: Path, options: Mapping[str, Any]) -> Iterator[Row]:
+    """Yield question and coarse class of each line that is not blank.
+
+    Raises:
+        DataError: A line has another shape.
+    """
+    plain = lines(path, options.get("encoding", "utf-8-sig"))
+    for number, line in enumerate(plain, start=1):
+        label, colon, rest = line.partition(":")
+        _, blank, text = rest.partition(" ")
+        if not line.strip():
+            continue
+        if not colon or not blank:
+            raise DataError(f"{path}:{number} is not 'COARSE:fine question'.")
+        yield text, label
 
 
 def _read(

@@ -87,7 +87,7 @@ def make_pairs(rows: Sequence[tuple[str, str, Any]], ids: Sequence[str] | None, 
     return Pairs([clean(i) for i in ids], first, second, gold)
 
 
-def read_semeval(folder: Path, options: Mapping[str, Any]) -> Pairs:
+def read_semeval(folder: Path, options: Mapping[str, Any], split: str = "test") -> Pairs:
     """Read SemEval's ``*.input.*.txt`` and ``*.gs.*.txt``; a blank gold line is not scored.
 
     Options: ``join_clitics`` writes ``it ' s`` as ``it 's``, as the copies on the hub have it.
@@ -111,7 +111,7 @@ def read_semeval(folder: Path, options: Mapping[str, Any]) -> Pairs:
     return make_pairs(rows, None, folder)
 
 
-def read_delimited(folder: Path, options: Mapping[str, Any]) -> Pairs:
+def read_delimited(folder: Path, options: Mapping[str, Any], split: str = "test") -> Pairs:
     """Read pairs from delimited text.
 
     Options: ``files``; ``columns`` = {first, second, gold, id?} as header names or, without a
@@ -169,7 +169,7 @@ def _delimited(
         raise DataError(f"{path}:{reader.line_num} is not delimited text: {error}.") from error
 
 
-def read_jsonl_pairs(folder: Path, options: Mapping[str, Any]) -> Pairs:
+def read_jsonl_pairs(folder: Path, options: Mapping[str, Any], split: str = "test") -> Pairs:
     """Read pairs from JSON Lines.
 
     Options: ``file``; ``columns`` = {first, second, gold, id?} as keys, by default
@@ -283,7 +283,7 @@ def read_qrels(path: Path) -> dict[str, dict[str, int]]:
     return qrels
 
 
-PAIR_READERS: Mapping[str, Callable[[Path, Mapping[str, Any]], Pairs]] = {
+PAIR_READERS: Mapping[str, Callable[[Path, Mapping[str, Any], str], Pairs]] = {
     "semeval": read_semeval,
     "delimited": read_delimited,
     "jsonl": read_jsonl_pairs,

@@ -60,6 +60,23 @@ def text_keys(texts: Sequence[str], salt: str = "") -> Keys:
     return np.frombuffer(bytes(digests), dtype=np.uint64).reshape(-1, 2)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The texts of one call: distinct strings by key, and the way back to the order given.
+
+    Attributes:
+        strings: What is encoded, prompt included, ``[n]``.
+        keys: Keys of the distinct strings, ``[d, 2]``.
+        first: Where each distinct string stands first, ``[d]``.
+        back: Which of the distinct strings each text is, ``[n]``.
+    """
+
+    strings: list[str]
+    keys: Keys
+    first: NDArray[np.int64]
+    back: NDArray[np.int64]
+
+
 @dataclass
 class _Segment:
     """Vectors with their keys: in memory, or in a file whose vectors are checked on first use."""
@@ -127,6 +144,11 @@ class VectorCache:
                 self._drop(path)
             else:
                 self._segments.append(segment)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether vectors outlive the run."""
+        return self.folder is not None
 
     def lookup(self, keys: Keys) -> tuple[NDArray[np.bool_], Vectors | None]:
         """Find vectors by key.

@@ -12,9 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evalsuite.data.local import clean
+from evalsuite.engines import streamed
 from evalsuite.engines.batching import ShapeRule, plan
-from evalsuite.engines.cache import Keys, VectorCache, text_keys
-from evalsuite.errors import ModelError
+from evalsuite.engines.cache import Asked, Keys, VectorCache, text_keys
+from evalsuite.engines.chunking import TEXTS_A_BLOCK, Chunking
+from evalsuite.engines.finish import Finish
+from evalsuite.engines.meter import Meter
+from evalsuite.engines.streamed import StreamEncoder
+from evalsuite.engines.vectors import merged
+from evalsuite.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     import torch
@@ -33,7 +39,10 @@ _CHUNK_TEXTS = 1024  # texts a plain encoder gets at once
 
 
 class PlainEncoder(Protocol):
-    """Any object that turns strings into vectors."""
+    """Any object that turns strings into vectors.
+
+    One that itself treats roles apart has ``takes_role = True``, and ``encode`` gets the ``role``.
+    """
 
     def encode(self, texts: list[str]) -> NDArray[np.floating]:
         """Return one vector a text, ``[n, dim]``."""
@@ -91,36 +100,6 @@ class Prompts:
         return "" if self.pooled else f"prompt={self.text(role)}"
 
 
-@dataclass(frozen=True)
-class Finish:
-    """What is done to vectors after the cache, so that variants of it share one encoding.
-
-    Attributes:
-        dim: Leading dimensions kept, or None for all.
-        normalize: Whether rows are scaled to unit length.
-    """
-
-    dim: int | None = None
-    normalize: bool = False
-
-    def __call__(self, vectors: Vectors) -> Vectors:
-        """Return finished vectors; zero rows stay zero.
-
-        Raises:
-            ModelError: There are fewer dimensions than are to be kept.
-        """
-        if self.dim is not None:
-            if self.dim > vectors.shape[1]:
-                raise ModelError(
-                    f"dim={self.dim} is more than the {vectors.shape[1]} dimensions there are."
-                )
-            vectors = np.ascontiguousarray(vectors[:, : self.dim])
-        if self.normalize:
-            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-            vectors = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
-        return vectors
-
-
 @dataclass
 class EncodingEngine:
     """Wraps an encoder: dedupes, caches, batches, backs off when memory runs out, checks vectors.
@@ -138,9 +117,11 @@ class EncodingEngine:
         searcher: ``torch``, or ``faiss`` for its exact index.
         texts_encoded: Texts run through the model so far.
         backoffs: How often memory ran out.
+        chunking: How long texts are cut into windows, or None to let the model cut them off.
+        meter: What was really run for a task, and how large what came of it is.
     """
 
-    load: Callable[[], TokenEncoder | PlainEncoder]
+    load: Callable[[], TokenEncoder | PlainEncoder | StreamEncoder]
     prompts: Prompts = field(default_factory=Prompts)
     finish: Finish = field(default_factory=Finish)
     cache: VectorCache = field(default_factory=VectorCache)
@@ -151,6 +132,13 @@ class EncodingEngine:
     searcher: str = "torch"
     texts_encoded: int = 0
     backoffs: int = 0
+    chunking: Chunking | None = None
+    meter: Meter = field(default_factory=Meter)
+
+    @property
+    def layers(self) -> int:
+        """How many layers' vectors the encoder gives side by side."""
+        return 1
 
     def encode(self, texts: Sequence[str], role: Role = None) -> Vectors:
         """Return one fp32 vector a text, ``[n, dim]``, in the order given.
@@ -160,55 +148,107 @@ class EncodingEngine:
         """
         if not texts:
             return np.empty((0, 0), np.float32)
+        asked = self.asked(texts, role)
+        found, cached = self.cache.lookup(asked.keys)
+        missing = np.flatnonzero(~found)
+        self.progress(len(found) - len(missing), len(found))
+        fresh: Vectors | None = None
+        if len(missing):
+            strings = [asked.strings[i] for i in asked.first[missing]]
+            try:
+                fresh = self.run(strings, asked.keys[missing], role)
+            finally:
+                self.cache.flush()
+        vectors = self.finish(merged(found, cached, fresh))
+        size = len(texts) * self.finish.item_bytes(vectors.shape[1])
+        self.meter.returned(len(texts), size, documents=role == "document")
+        return vectors[asked.back]
+
+    def asked(self, texts: Sequence[str], role: Role) -> Asked:
+        """Return the distinct strings of a call."""
         prompt = self.prompts.text(role)
         strings = [clean(prompt + text) for text in texts]
         keys = text_keys(strings, self.prompts.salt(role))
         distinct, first, back = np.unique(keys, axis=0, return_index=True, return_inverse=True)
-        found, cached = self.cache.lookup(distinct)
-        missing = np.flatnonzero(~found)
-        self.progress(len(distinct) - len(missing), len(distinct))
-        fresh: Vectors | None = None
-        if len(missing):
-            try:
-                fresh = self._run([strings[i] for i in first[missing]], distinct[missing], role)
-            finally:
-                self.cache.flush()
-        return self.finish(_merged(found, cached, fresh)[back.reshape(-1)])
+        return Asked(strings, distinct, first, back.reshape(-1))
 
     def search(
         self, queries: Vectors, shards: Iterable[Vectors], k: int, tie_rank: NDArray[np.int64]
     ) -> TopK:
         """Return the k documents with the largest inner product of each query.
 
+        Binary codes are searched as packed bits, by Hamming distance.
+
         Args:
             queries: ``[q, dim]``.
             shards: Consecutive parts of the corpus, each ``[m, dim]``.
             k: Documents a query.
             tie_rank: ``[documents]`` order among equal scores, smallest first.
-        """
-        from evalsuite.engines import search
 
+        Raises:
+            UsageError: faiss is asked for, but missing or not for these vectors.
+        """
+        from evalsuite.engines import hamming, search
+
+        if self.finish.quantize == "binary":
+            if self.searcher == "faiss":
+                raise UsageError("--search faiss is not for quantize=binary: leave it out.")
+            return hamming.search(queries, shards, k, tie_rank)
         if self.searcher == "faiss":
             gpu = self.device.startswith("cuda")
             return search.search_faiss(queries, shards, k, tie_rank, gpu=gpu)
         return search.search(queries, shards, k, tie_rank, device=self.device)
 
     @cached_property
-    def encoder(self) -> TokenEncoder | PlainEncoder:
+    def encoder(self) -> TokenEncoder | PlainEncoder | StreamEncoder:
         """The loaded model."""
-        return self.load()
+        encoder = self.load()
+        if hasattr(encoder, "encode_stream"):
+            streamed.check_unchanged(cast("StreamEncoder", encoder), self.cache)
+        return encoder
 
-    def _run(self, texts: list[str], keys: Keys, role: Role) -> Vectors:
+    @property
+    def usage(self) -> Mapping[str, int] | None:
+        """What the encoder's requests came to, where it is loaded and counts any."""
+        return getattr(self.__dict__.get("encoder"), "usage", None)
+
+    def run(self, texts: list[str], keys: Keys, role: Role) -> Vectors:
         """Encode texts no cache knows."""
-        if hasattr(self.encoder, "tokenize") and hasattr(self.encoder, "forward"):
-            return self._run_tokens(cast("TokenEncoder", self.encoder), texts, keys, role)
-        return self._run_plain(self.encoder, texts, keys)
+        encoder = self.encoder  # loaded before the clock starts
+        with self.meter.clock():
+            if self.chunking is not None:
+                return self._run_chunks(self.chunking, texts, keys, role)
+            if hasattr(encoder, "pad_id"):
+                return self._run_tokens(cast("TokenEncoder", encoder), texts, keys, role)
+            if hasattr(encoder, "encode_stream"):
+                stream = cast("StreamEncoder", encoder)
+                return streamed.run(stream, texts, keys, self.cache, self._advance)
+            return self._run_plain(encoder, texts, keys, role)
 
-    def _run_plain(self, encoder: PlainEncoder, texts: list[str], keys: Keys) -> Vectors:
+    def _run_chunks(self, chunking: Chunking, texts: list[str], keys: Keys, role: Role) -> Vectors:
+        """Encode the windows of texts, and pool them."""
+        encoder: Any = self.encoder
+        if not hasattr(encoder, "tokenizer") or not hasattr(encoder, "pad_id"):
+            raise ModelError("chunk= is for models that read tokens: leave it out.")
+        prompt = clean(self.prompts.text(role))
+        blocks: list[Vectors] = []
+        for start in range(0, len(texts), TEXTS_A_BLOCK):
+            block = texts[start : start + TEXTS_A_BLOCK]
+            windows = chunking.cut(encoder, block, prompt)
+            vectors = self._run_tokens(encoder, windows.strings, None, role)
+            blocks.append(chunking.pooled(vectors, windows, self.layers))
+            self.cache.put(keys[start : start + TEXTS_A_BLOCK], blocks[-1])
+            self._advance(len(block), start + len(block), len(texts))
+        return np.concatenate(blocks)
+
+    def _run_plain(
+        self, encoder: PlainEncoder, texts: list[str], keys: Keys, role: Role
+    ) -> Vectors:
+        named: dict[str, Any] = {"role": role} if getattr(encoder, "takes_role", False) else {}
         chunks: list[Vectors] = []
         for start in range(0, len(texts), _CHUNK_TEXTS):
             chunk = texts[start : start + _CHUNK_TEXTS]
-            vectors = checked(encoder.encode(chunk), chunk)
+            vectors = checked(encoder.encode(chunk, **named), chunk)
             if chunks and vectors.shape[1] != chunks[0].shape[1]:
                 raise ModelError("The model changed the size of its vectors between calls.")
             chunks.append(vectors)
@@ -217,8 +257,9 @@ class EncodingEngine:
         return np.concatenate(chunks)
 
     def _run_tokens(
-        self, encoder: TokenEncoder, texts: list[str], keys: Keys, role: Role
+        self, encoder: TokenEncoder, texts: list[str], keys: Keys | None, role: Role
     ) -> Vectors:
+        """Encode texts; without keys they are parts of texts, neither cached nor counted."""
         ids, members = _distinct(encoder.tokenize(texts))
         lengths = np.array([len(row) for row in ids], dtype=np.int64)
         rule = self._shapes(encoder)
@@ -235,11 +276,13 @@ class EncodingEngine:
                 sharing = [members[i] for i in rows]
                 vectors = checked(vectors, [texts[i[0]] for i in sharing])
                 where = np.concatenate(sharing)
+                self.meter.tokens += int(lengths[rows].sum())
                 parts.append((where, vectors.repeat([len(i) for i in sharing], axis=0)))
-                self.cache.put(keys[where], parts[-1][1])
                 run[rows] = True
-                done += len(where)
-                self._advance(len(where), done, len(texts))
+                if keys is not None:
+                    self.cache.put(keys[where], parts[-1][1])
+                    done += len(where)
+                    self._advance(len(where), done, len(texts))
             left = left[~run[left]]
         out = np.empty((len(texts), parts[0][1].shape[1]), np.float32)
         for where, vectors in parts:
@@ -303,6 +346,7 @@ class EncodingEngine:
 
     def _advance(self, n: int, done: int, total: int) -> None:
         self.texts_encoded += n
+        self.meter.texts += n
         self.progress(done, total)
 
 
@@ -325,19 +369,6 @@ def _release_memory() -> None:
 def _out_of_memory(error: BaseException) -> bool:
     text = str(error).lower()
     return isinstance(error, MemoryError) or "out of memory" in text or "allocate memory" in text
-
-
-def _merged(found: NDArray[np.bool_], cached: Vectors | None, fresh: Vectors | None) -> Vectors:
-    """Put cached and fresh vectors back in order."""
-    if cached is None or fresh is None:
-        only = fresh if cached is None else cached
-        assert only is not None  # every distinct string is cached or fresh
-        return only
-    if cached.shape[1] != fresh.shape[1]:
-        raise ModelError("The model's vectors have another size than its cached ones.")
-    out = np.empty((len(found), fresh.shape[1]), np.float32)
-    out[found], out[~found] = cached, fresh
-    return out
 
 
 def checked(vectors: object, texts: Sequence[str]) -> Vectors:

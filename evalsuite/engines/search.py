@@ -26,6 +26,7 @@ Ints = NDArray[np.int64]
 
 SHARD_DOCUMENTS = 16384
 _BLOCK_CELLS = 2**25  # scores held at once: 128 MiB of float32
+_SPARSE_QUERIES = 32  # a core's share of them
 # Products of fewer rows or columns, and those at a ragged edge, are summed in another order and so
 # differ in their last bits; with both filled up they are equal wherever a document stands.
 _QUERY_MULTIPLE, _DOCUMENT_MULTIPLE = 16, 64
@@ -116,7 +117,7 @@ def _cut(scores: Floats, k: int) -> Floats:
     return cut
 
 
-def _candidates(scores: Floats, k: int, floor: Floats) -> tuple[Ints, Ints, Floats]:
+def candidates(scores: Floats, k: int, floor: Floats) -> tuple[Ints, Ints, Floats]:
     """Return how many scores of each row may be among its best k, and their columns and values.
 
     All that tie at the cut are candidates, so that the cut is exact.
@@ -136,7 +137,7 @@ def _candidates(scores: Floats, k: int, floor: Floats) -> tuple[Ints, Ints, Floa
 
 
 def _torch_candidates(scores: torch.Tensor, k: int, floor: Floats) -> tuple[Ints, Ints, Floats]:
-    """As :func:`_candidates`, on the device the scores are on."""
+    """As :func:`candidates`, on the device the scores are on."""
     import torch
 
     least = torch.from_numpy(floor).to(scores.device)
@@ -154,7 +155,7 @@ def _keep(best: TopK, scores: torch.Tensor, start: int, offset: int) -> None:
 
     def keep(rows: slice) -> None:
         mine = slice(start + rows.start, start + rows.stop)
-        pick = _candidates if on_cpu else _torch_candidates
+        pick = candidates if on_cpu else _torch_candidates
         some: Any = block[rows]
         counts, columns, values = pick(some, best.k, best.floor(mine))
         best.merge(mine.start, counts, columns + offset, values)
@@ -167,7 +168,7 @@ def _keep(best: TopK, scores: torch.Tensor, start: int, offset: int) -> None:
         list(threads.map(keep, map(slice, edges[:-1], edges[1:])))
 
 
-def _filled_up(vectors: Floats, multiple: int) -> Floats:
+def filled_up(vectors: Floats, multiple: int) -> Floats:
     """Append zero rows up to a multiple, at least one."""
     rows = max(1, -(-len(vectors) // multiple)) * multiple
     if rows == len(vectors):
@@ -199,10 +200,10 @@ def search(
     import torch
 
     best = TopK(len(queries), k, tie_rank)
-    q = torch.from_numpy(_filled_up(queries, _QUERY_MULTIPLE)).to(device)
+    q = torch.from_numpy(filled_up(queries, _QUERY_MULTIPLE)).to(device)
     offset = 0
     for shard in shards:
-        block = torch.from_numpy(_filled_up(shard, _DOCUMENT_MULTIPLE)).to(device)
+        block = torch.from_numpy(filled_up(shard, _DOCUMENT_MULTIPLE)).to(device)
         step = max(1, _BLOCK_CELLS // len(block) // _QUERY_MULTIPLE) * _QUERY_MULTIPLE
         held = torch.empty(min(step, len(q)), len(block), device=device)  # fresh pages cost time
         for start in range(0, len(queries), step):
@@ -224,13 +225,17 @@ def search_sparse(queries: csr_array, documents: csr_array, k: int, tie_rank: In
     """
     best = TopK(queries.shape[0], k, tie_rank)
     by_term = documents.T.tocsr()
-    step = max(1, _BLOCK_CELLS // max(1, documents.shape[0]))
-    for start in range(0, queries.shape[0], step):
-        scores = (queries[start : start + step] @ by_term).toarray().astype(np.float32)
+    step = max(1, min(_SPARSE_QUERIES, _BLOCK_CELLS // max(1, documents.shape[0])))
+
+    def keep(start: int) -> None:
+        scores = (queries[start : start + step] @ by_term).toarray().astype(np.float32, copy=False)
         positive = np.full(len(scores), np.nextafter(np.float32(0), np.float32(1)))
         if scores.shape[1] > k:
             positive = np.maximum(positive, _cut(scores, k))
-        best.merge(start, *_candidates(scores, k, positive))
+        best.merge(start, *candidates(scores, k, positive))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        list(threads.map(keep, range(0, queries.shape[0], step)))
     return best
 
 

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 
 
+def unit_rows(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scale rows to unit length, so that inner products are cosines; zero rows stay zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
+
+
 def dense_similarities(a: NDArray[np.float32], b: NDArray[np.float32]) -> dict[str, Floats]:
     """Return cosine, dot product and negated Euclidean and Manhattan distance of pairs of rows.
 

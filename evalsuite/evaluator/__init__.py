@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,8 @@ from evalsuite import hardware, models, registry
 from evalsuite.engines.cache import default_cache_dir
 from evalsuite.engines.encode import Progress, ignore_progress
 from evalsuite.errors import EvalsuiteError, UsageError
+from evalsuite.evaluator import stages
+from evalsuite.evaluator.family import Family
 from evalsuite.evaluator.session import SEARCHERS, Session
 from evalsuite.result import Result
 from evalsuite.store import Store
@@ -31,13 +33,19 @@ class Failure:
 
 @dataclass(frozen=True)
 class Event:
-    """One task's end: a result (new or found finished) or a failure."""
+    """One task's end for one model: a result (new or found finished) or a failure.
+
+    ``model`` is the spec of that model alone where a grid was asked for, ``last`` whether it is the
+    last of the grid; seconds count from the start of the task.
+    """
 
     task: str
     result: Result | None = None
     failure: Failure | None = None
     resumed: bool = False
     seconds: float = 0.0
+    model: str = ""
+    last: bool = True
 
 
 @dataclass
@@ -58,6 +66,9 @@ class Evaluator:
         tags: Free ``key=value`` notes, kept in the result's provenance.
         cache: Folder of the vector cache, or None to keep vectors in memory only.
         search: ``torch``, or ``faiss`` for its exact index.
+        runs: Folder rankings are written to as TREC run files, or None.
+        rerank: A run file, or a folder with one a task, whose documents are ranked anew.
+        top: How many documents of it, a query; 100 by default.
         trust_remote_code: Whether code of a checkpoint may run.
         progress: Told of every batch of texts encoded.
         on_task: Told of every task before it starts.
@@ -76,13 +87,16 @@ class Evaluator:
     tags: Mapping[str, str] = field(default_factory=dict)
     cache: Path | None = field(default_factory=default_cache_dir)
     search: str = "torch"
+    runs: str | Path | None = None
+    rerank: str | Path | None = None
+    top: int | None = None
     trust_remote_code: bool = False
     progress: Progress = ignore_progress
     on_task: Callable[[Task], None] | None = None
 
     def __post_init__(self) -> None:
         """Check options and look up every task before anything runs."""
-        for name in ("batch_tokens", "max_length", "limit"):
+        for name in ("batch_tokens", "max_length", "limit", "top"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"--{name.replace('_', '-')} must be at least 1, not {value}.")
@@ -98,6 +112,7 @@ class Evaluator:
         self._protocols = {task: registry.get_protocol(task.protocol) for task in self._tasks}
         for task, protocol in self._protocols.items():
             protocol.check(task)
+        stages.check(self._tasks, self)
         self.data_folder = Path(self.data_dir) if self.data_dir else None
         self.store = Store(Path(self.results))
 
@@ -120,18 +135,29 @@ class Evaluator:
         return [event.result for event in events if event.result is not None]
 
     def events(self, model: str | Any) -> Iterator[Event]:
-        """Run one model on every task, yielding each result or failure the moment it is there."""
-        resolved = models.resolve(model)
-        session = Session(self, resolved)
+        """Run one model, or every one of a grid, on every task.
+
+        Yields:
+            Each result or failure the moment it is there.
+        """
+        resolved = models.resolve_grid(model)
+        family = Family(self, [one for _, one in resolved])
+        sessions = {str(spec): Session(self, one, family) for spec, one in resolved}
         for task in self._tasks:
             if self.on_task is not None:
                 self.on_task(task)
             started = time.perf_counter()
-            try:
-                for result, resumed in session.run(task, self._protocols[task]):
-                    seconds = time.perf_counter() - started
-                    yield Event(str(task), result, resumed=resumed, seconds=seconds)
-            except EvalsuiteError as error:
-                if error.exit_code == UsageError.exit_code:
-                    raise
-                yield Event(str(task), failure=Failure(str(task), resolved.name, error))
+            for place, (spec, session) in enumerate(sessions.items(), start=1):
+                for event in self._run(session, task, started):
+                    yield replace(event, model=spec, last=place == len(sessions))
+
+    def _run(self, session: Session, task: Task, started: float) -> Iterator[Event]:
+        """Run one model on one task."""
+        try:
+            for result, resumed in session.run(task, self._protocols[task]):
+                seconds = time.perf_counter() - started
+                yield Event(str(task), result, resumed=resumed, seconds=seconds)
+        except EvalsuiteError as error:
+            if error.exit_code == UsageError.exit_code:
+                raise
+            yield Event(str(task), failure=Failure(str(task), session.name, error))

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from evalsuite.engines.batching import shape_rule
 from evalsuite.engines.cache import VectorCache, cache_folder
 from evalsuite.engines.encode import DEFAULT_BATCH_TOKENS, EncodingEngine
+from evalsuite.engines.hybrid import HybridEngine
+from evalsuite.engines.score import ScoringEngine
+from evalsuite.engines.shelf import MultiVectorEngine, ShelfEngine, SparseEngine
 from evalsuite.models import Placement, Resolved
+from evalsuite.models.hybrid import DEPTH, VERBS, weights_of
 
 if TYPE_CHECKING:
     from evalsuite.evaluator import Evaluator
@@ -39,6 +44,66 @@ def encoding(model: Resolved, placement: Placement, plan: Evaluator) -> Encoding
         progress=plan.progress,
         device=placement.device,
         searcher=plan.search,
+        chunking=model.chunking,
+    )
+
+
+def scoring(model: Resolved, placement: Placement, plan: Evaluator) -> ScoringEngine:
+    """Return the engine of ``score_pairs``, which loads the model once a score is missing."""
+    folder = None
+    if plan.cache is not None and model.repeatable:
+        folder = cache_folder(plan.cache, arithmetic(model, placement) | {"verb": "score_pairs"})
+    return ScoringEngine(
+        load=partial(model.load, placement),
+        cache=VectorCache(folder),
+        rule=shape_rule(placement.device_type, placement.dtype),
+        batch_tokens=plan.batch_tokens or DEFAULT_BATCH_TOKENS,
+        progress=plan.progress,
+    )
+
+
+def sparse(model: Resolved, placement: Placement, plan: Evaluator) -> Any:
+    """Return the engine of ``encode_sparse``; models that learn from each corpus have none."""
+    if model.kind == "sparse":
+        return _shelved(SparseEngine, model, placement, plan)
+    return model.load(placement)
+
+
+def multi_vector(model: Resolved, placement: Placement, plan: Evaluator) -> Any:
+    """Return the engine of ``encode_multi``."""
+    return _shelved(MultiVectorEngine, model, placement, plan)
+
+
+def hybrid(model: Resolved, placement: Placement, plan: Evaluator) -> HybridEngine:
+    """Return the engine of ``find``: that of every part, each in its own arithmetic."""
+    parts = model.load(placement)
+    return HybridEngine(
+        parts=[_part(part, placement, plan) for part in parts],
+        weights=weights_of(model.options, len(parts)),
+        fusion=model.options.get("fusion", "rrf"),
+        depth=int(model.options.get("depth", DEPTH)),
+    )
+
+
+def _part(part: Resolved, placement: Placement, plan: Evaluator) -> Any:
+    """Return a part behind its engine; one that torch does not run is placed on the CPU."""
+    verb = next(verb for verb in VERBS if verb in part.verbs)
+    if part.native_dtype is None:
+        own = Placement(max_length=placement.max_length)
+    else:
+        own = replace(placement, dtype=part.native_dtype) if plan.dtype == "auto" else placement
+    return build(verb, part, own, plan)
+
+
+def _shelved(
+    kind: type[ShelfEngine], model: Resolved, placement: Placement, plan: Evaluator
+) -> ShelfEngine:
+    return kind(
+        load=partial(model.load, placement),
+        rule=shape_rule(placement.device_type, placement.dtype),
+        batch_tokens=plan.batch_tokens or DEFAULT_BATCH_TOKENS,
+        progress=plan.progress,
+        device=placement.device,
     )
 
 
@@ -54,4 +119,10 @@ def arithmetic(model: Resolved, placement: Placement) -> dict[str, Any]:
     }
 
 
-ENGINES: Mapping[str, Build] = {"encode": encoding}
+ENGINES: Mapping[str, Build] = {
+    "encode": encoding,
+    "encode_sparse": sparse,
+    "encode_multi": multi_vector,
+    "find": hybrid,
+    "score_pairs": scoring,
+}

@@ -6,7 +6,6 @@ a checkout of its results repository, one model or one revision.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,12 +157,7 @@ def _revision(value: Any, split: str, subsets: Sequence[str]) -> tuple[str, str]
     """
     known = isinstance(value, str) and value not in ("", "None")
     revision = value[: files.MAX_NAME] if known else UNKNOWN
-    rest = "" if split == "test" else f",split={split}"
-    if len(subsets) == 1 and subsets != ["default"]:
-        rest += f",subset={subsets[0]}"
-    elif len(subsets) > 1:
-        digest = hashlib.sha256("\n".join(subsets).encode("utf-8", "surrogatepass")).hexdigest()
-        rest += f",{len(subsets)}-subsets-{digest[:8]}"
+    rest = names.mteb_part(split, subsets)
     full = revision if subsets == ["default"] else revision + rest
     return full, revision[:12] + rest
 

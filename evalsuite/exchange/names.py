@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
-from evalsuite import measures, registry
+from evalsuite import registry
 from evalsuite.errors import UsageError
+from evalsuite.foreign import foreign_key, measure_of, mteb_metric, mteb_part
 from evalsuite.task import Task
 
-_CUTOFF = "|".join(measures.RANKING)
-
-
-def mteb_metric(measure: str) -> str:
-    """Return mteb's name of a measure: ``ndcg@10`` is its ``ndcg_at_10``."""
-    return measure.replace("@", "_at_")
-
-
-def measure_of(metric: str) -> str:
-    """Return our name of one of mteb's metrics; a name we have none for stays as it is."""
-    return re.sub(rf"^({_CUTOFF})_at_([1-9]\d*)$", r"\1@\2", metric)
-
-
-def foreign_key(tool: str, name: str, revision: str) -> str:
-    """Return what ``same_as`` lists: ``TOOL:NAME@REVISION``."""
-    return f"{tool}:{name}@{revision}"
+__all__ = [
+    "catalogue_task",
+    "foreign_key",
+    "known_fingerprint",
+    "measure_of",
+    "mteb_metric",
+    "mteb_part",
+    "parse_key",
+    "shared_tasks",
+]
 
 
 def parse_key(key: str) -> tuple[str, str, str]:

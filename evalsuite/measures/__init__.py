@@ -10,13 +10,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from evalsuite.errors import UsageError
-from evalsuite.measures import classification, correlation, ir, pairs
-from evalsuite.measures.base import Aggregate, Columns, Measure, mean_of, weighted_mean
+from evalsuite.measures import (
+    bitext,
+    classification,
+    clustering,
+    correlation,
+    ir,
+    isotropy,
+    multilabel,
+    pairs,
+    regression,
+    summaries,
+)
+from evalsuite.measures.base import COUNT, Aggregate, Columns, Measure, mean_of, weighted_mean
 from evalsuite.measures.correlation import CORRELATIONS, SIMILARITIES
 from evalsuite.measures.ir import RANKING
 
 __all__ = [
     "CORRELATIONS",
+    "COUNT",
     "RANKING",
     "SIMILARITIES",
     "Aggregate",
@@ -32,6 +44,12 @@ FAMILIES: tuple[tuple[Callable[[str], Measure | None], str], ...] = (
     (correlation.parse, correlation.NAMES),
     (pairs.parse, pairs.NAMES),
     (classification.parse, classification.NAMES),
+    (isotropy.parse, isotropy.NAMES),
+    (clustering.parse, clustering.NAMES),
+    (bitext.parse, bitext.NAMES),
+    (regression.parse, regression.NAMES),
+    (multilabel.parse, multilabel.NAMES),
+    (summaries.parse, summaries.NAMES),
 )
 """Each family's parser, which returns None for names of others, and its names for messages."""
 

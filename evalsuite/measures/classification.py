@@ -9,7 +9,7 @@ With gold_c items of label c, predicted_c predictions of it and hits_c of them r
 each averaged over the labels that occur in gold or predictions (macro), or weighted by gold_c
 (``_weighted``); ``accuracy`` is the share of right predictions, ``mcc`` Matthews' correlation
 (Gorodkin 2004), ``ap`` average precision of two labels with the prediction itself, 0 or 1, as the
-score: one threshold, as mteb has it.
+score: one threshold, as mteb has it; ``f1_binary`` is the f1 of the second of two labels.
 
 What is random is which texts stand in the test split: they are drawn, with all their predictions.
 Replicates are draws of training texts; they share the test texts and are averaged, not drawn: an
@@ -30,7 +30,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsuite.measures.base import CELLS_A_BLOCK, Aggregate, Columns, Measure, mean_of
+from evalsuite.measures.base import CELLS_A_BLOCK, Aggregate, Columns, Measure, Sums, mean_of
 
 Floats = NDArray[np.float64]
 
@@ -48,7 +48,7 @@ def label_counts(columns: Columns, weights: Floats | None) -> tuple[Floats, Floa
     gold, predicted = (columns[name].astype(np.int64) for name in ("gold", "predicted"))
     k = int(max(gold.max(initial=0), predicted.max(initial=0))) + 1
     right = np.where(gold == predicted, gold, -1)
-    sums = [_Sums(codes, k) for codes in (gold, predicted, right)]
+    sums = [Sums(codes, k) for codes in (gold, predicted, right)]
     if weights is None:
         weights = np.ones((1, len(gold)))
     block = max(1, CELLS_A_BLOCK // max(1, len(gold)))
@@ -57,24 +57,6 @@ def label_counts(columns: Columns, weights: Floats | None) -> tuple[Floats, Floa
         for place, summed in enumerate(sums):
             out[place, start : start + block] = summed(weights[start : start + block])
     return out[0], out[1], out[2]
-
-
-class _Sums:
-    """Sums of weights by code; codes below 0 are left out."""
-
-    def __init__(self, codes: NDArray[np.int64], k: int) -> None:
-        order = np.argsort(codes, kind="stable")
-        self._order = order[np.searchsorted(codes[order], 0) :]
-        self._codes, self._starts = np.unique(codes[self._order], return_index=True)
-        self._k = k
-
-    def __call__(self, weights: Floats) -> Floats:
-        """``[r, n]`` -> ``[r, k]``."""
-        out = np.zeros((len(weights), self._k))
-        if len(self._codes):
-            ordered = np.take(weights, self._order, axis=1)
-            out[:, self._codes] = np.add.reduceat(ordered, self._starts, axis=1)
-        return out
 
 
 def _ratio(numerator: Floats, denominator: Floats) -> Floats:
@@ -137,6 +119,14 @@ def average_precision(columns: Columns, weights: Floats | None) -> Floats:
     return _shaped(np.where(found, recall * precision + (1 - recall) * base, 0.0), weights)
 
 
+def f1_binary(columns: Columns, weights: Floats | None) -> Floats:
+    """F1 of the second of two labels; equals scikit-learn's ``f1_score`` of two."""
+    gold, predicted, hits = label_counts(columns, weights)
+    if gold.shape[-1] < 2:  # the second label does not occur
+        return _shaped(np.zeros(len(gold)), weights)
+    return _shaped(_f1(gold, predicted, hits)[:, 1], weights)
+
+
 def _shaped(scores: Floats, weights: Floats | None) -> Floats:
     return np.asarray(scores if weights is not None else scores[0])
 
@@ -168,6 +158,7 @@ _MEASURES: Mapping[str, Measure] = {
         *_averages(),
         _of_labels("mcc", mcc, low=-1.0),
         _of_labels("ap", average_precision),
+        _of_labels("f1_binary", f1_binary),
     )
 }
 NAMES = ", ".join(_MEASURES)

@@ -28,7 +28,9 @@ from numpy.typing import NDArray
 from evalsuite.measures.base import Measure, mean_of
 
 RANKING = ("ndcg", "map", "recall", "precision", "mrr")
-NAMES = ", ".join(f"{name}@K" for name in RANKING)
+SUBQUERIES = "max_over_subqueries_"
+"""Before a measure of users, each with the best score a document has for any of their queries."""
+NAMES = f"{', '.join(f'{name}@K' for name in RANKING)}, {SUBQUERIES}map@K"
 DEFAULT_KS = (1, 3, 5, 10, 20, 100, 1000)
 
 
@@ -194,4 +196,5 @@ def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> NDArray[np.flo
 
 def parse(name: str) -> Measure | None:
     """Return the measure a name stands for, e.g. ``ndcg@10``, or None."""
-    return mean_of(name) if re.fullmatch(rf"({'|'.join(RANKING)})@[1-9]\d*", name) else None
+    pattern = rf"({SUBQUERIES})?({'|'.join(RANKING)})@[1-9]\d*"
+    return mean_of(name) if re.fullmatch(pattern, name) else None

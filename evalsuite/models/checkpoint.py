@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-from evalsuite.engines.encode import Finish, PlainEncoder, Prompts, TokenEncoder
+from evalsuite.engines.chunking import POOLINGS as CHUNK_POOLINGS
+from evalsuite.engines.chunking import Chunking
+from evalsuite.engines.encode import PlainEncoder, Prompts, TokenEncoder
+from evalsuite.engines.finish import QUANTIZERS, Finish
 from evalsuite.errors import UsageError
-from evalsuite.models import files
+from evalsuite.models import counting, files, model2vec, reranker, sentence
 from evalsuite.models.base import Placement, Resolved
 from evalsuite.models.framing import template
 from evalsuite.models.spec import Spec
@@ -23,7 +26,17 @@ FRAMING = (
     "attention",
     "token_prepending",
 )
-COMMON = ("as", "layer", "dim", "normalize", "query_prompt", "document_prompt", "prompt")
+COMMON = (
+    "as",
+    "layer",
+    "dim",
+    "normalize",
+    "quantize",
+    "query_prompt",
+    "document_prompt",
+    "prompt",
+    *("chunk", "overlap", "chunk_pooling"),
+)
 _ADAPTERS = {
     "sentence-transformers": COMMON,
     "encoder": (*COMMON, *FRAMING),
@@ -52,8 +65,18 @@ def resolve_folder(spec: Spec, folder: Path, name: str) -> Resolved:
         UsageError: An option cannot be.
         ModelError: The folder holds no usable weights.
     """
+    if spec.options.get("as") in (None, "static") and model2vec.is_checkpoint(folder):
+        return model2vec.resolve_folder(spec, folder, name)
+    if reranker.is_reranker(spec, folder):
+        return reranker.resolve_folder(spec, folder, name)
     has_modules = (folder / "modules.json").is_file()
-    kind = spec.choice("as", (*_ADAPTERS, "static")) or (
+    asked = spec.choice("as", (*_ADAPTERS, *sentence.VERBS, "static", "reranker"))
+    special = asked or sentence.kind_of(folder)
+    if special in sentence.VERBS:
+        return sentence.resolve_folder(spec, folder, name, special)
+    if asked == "static":
+        raise UsageError(f"'{name}' holds no static embeddings: leave out as=static.")
+    kind = asked or (
         "encoder"
         if not has_modules or any(option in spec.options for option in FRAMING)
         else "sentence-transformers"
@@ -73,13 +96,16 @@ def resolve_folder(spec: Spec, folder: Path, name: str) -> Resolved:
         name=name,
         identity=identity,
         revision=identity[:12],
-        load=partial(_load, spec, folder, kind, found),
+        load=partial(_load, spec, folder, kind, found, layers(spec)),
+        load_layers=partial(_load, spec, folder, kind, found),
         options=spec.options,
         native_dtype=files.native_dtype(folder),
         prompts=found,
-        finish=Finish(spec.integer("dim"), bool(spec.flag("normalize"))),
+        finish=finish(spec),
         encoder_options=encoder_options(spec),
         moved_by=MOVED_BY,
+        chunking=chunking(spec),
+        count=partial(counting.of_checkpoint, folder, modules=kind == "sentence-transformers"),
     )
 
 
@@ -95,6 +121,7 @@ def check_encoder_options(spec: Spec) -> None:
         spec.flag(option)
     spec.integer("layer", signed=True)
     template(spec)
+    chunking(spec)
     if spec.integer("token_prepending") and spec.options.get("pooling") not in ("last", "eos"):
         raise UsageError(
             "token_prepending needs pooling=last or pooling=eos: what it prepends is the last "
@@ -102,13 +129,49 @@ def check_encoder_options(spec: Spec) -> None:
         )
 
 
+def finish(spec: Spec) -> Finish:
+    """Return what a spec asks to be done to vectors after the cache.
+
+    Raises:
+        UsageError: An option cannot be.
+    """
+    return Finish(
+        dim=spec.integer("dim"),
+        normalize=bool(spec.flag("normalize")),
+        quantize=spec.choice("quantize", QUANTIZERS),
+    )
+
+
 def encoder_options(spec: Spec) -> dict[str, str]:
     """Return the options that change vectors before they are cached."""
     return {
         key: value
         for key, value in spec.options.items()
-        if key != "dim" and (key, value.lower()) != ("normalize", "true")
+        if key not in ("dim", "quantize") and (key, value.lower()) != ("normalize", "true")
     }
+
+
+def chunking(spec: Spec) -> Chunking | None:
+    """Return how a spec asks for long texts to be cut, or None.
+
+    Raises:
+        UsageError: An option cannot be.
+    """
+    tokens, overlap = spec.integer("chunk"), spec.integer("overlap") or 0
+    pooling = spec.choice("chunk_pooling", CHUNK_POOLINGS) or CHUNK_POOLINGS[0]
+    if tokens is None:
+        if "overlap" in spec.options or "chunk_pooling" in spec.options:
+            raise UsageError("overlap= and chunk_pooling= need chunk=TOKENS.")
+        return None
+    if overlap >= tokens:
+        raise UsageError(f"overlap={overlap} must be less than chunk={tokens}.")
+    return Chunking(tokens, overlap, pooling)
+
+
+def layers(spec: Spec) -> tuple[int, ...]:
+    """Return the layer a spec asks for; empty for the last."""
+    layer = spec.integer("layer", signed=True)
+    return () if layer is None else (layer,)
 
 
 def prompts(
@@ -151,10 +214,15 @@ def _own_prompts(spec: Spec, folder: Path) -> Prompts:
 
 
 def _load(
-    spec: Spec, folder: Path, kind: str, found: Prompts, placement: Placement
+    spec: Spec,
+    folder: Path,
+    kind: str,
+    found: Prompts,
+    layers: Sequence[int],
+    placement: Placement,
 ) -> TokenEncoder | PlainEncoder:
     from evalsuite.models.transformer import load_encoder, load_sentence_transformer
 
     if kind == "sentence-transformers":
-        return load_sentence_transformer(spec, folder, placement, found)
-    return load_encoder(spec, folder, placement, found)
+        return load_sentence_transformer(spec, folder, placement, found, layers)
+    return load_encoder(spec, folder, placement, found, layers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from evalsuite.engines.encode import Prompts, Role
 from evalsuite.errors import ModelError
 from evalsuite.models.framing import PLACEHOLDER, POOLED_WHOLE, TOKEN, Framing, template
 from evalsuite.models.packing import pack_linears
-from evalsuite.models.pooling import pool
+from evalsuite.models.pooling import hidden_states, pool, side_by_side
 from evalsuite.models.spec import Spec
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class FramedEncoder:
         framing: Makes rows of flagged token ids.
         pooling: Name of the pooling.
         device: Where it runs.
-        layer: Hidden states read, or None for the last.
+        layers: Layers whose hidden states are read, from 1; empty for the last.
         prepending: Writes sentence embeddings into the placeholder, or None.
     """
 
@@ -61,13 +62,23 @@ class FramedEncoder:
     framing: Framing
     pooling: str
     device: str
-    layer: int | None = None
+    layers: Sequence[int] = ()
     prepending: Prepending | None = None
 
     def __post_init__(self) -> None:
         known = inspect.signature(self.model.forward).parameters
         self._positions = is_causal(self.model) and "position_ids" in known
         self._options: dict[str, Any] = {"use_cache": False} if "use_cache" in known else {}
+
+    @property
+    def tokenizer(self) -> Any:
+        """Its fast tokenizer."""
+        return self.framing.tokenizer
+
+    @property
+    def max_length(self) -> int:
+        """Longest row, in tokens."""
+        return self.framing.max_length
 
     @property
     def pad_id(self) -> int:
@@ -86,39 +97,40 @@ class FramedEncoder:
         return self.framing.rows(texts)
 
     def forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64], role: Role) -> Tensor:
-        """Return vectors ``[rows, dim]`` in fp32."""
+        """Return vectors ``[rows, dim]`` in fp32, those of several layers side by side."""
         real = torch.from_numpy(mask).to(self.device)
         flagged = torch.from_numpy(ids).to(self.device)
+        pooling = "last" if self.pooling == "eos" else self.pooling
         with torch.inference_mode():
-            states = self._states(flagged, real).float()
-            if self.pooling in POOLED_WHOLE:
-                return pool(states, real, "last" if self.pooling == "eos" else self.pooling)
-            pooled = real * ((flagged & self.framing.excluded(role)) == 0)
-            # an empty text has no token of its own: its frame stands for it
-            pooled = torch.where(pooled.any(dim=1, keepdim=True), pooled, real)
-            return pool(states, pooled, self.pooling)
+            pooled = real if self.pooling in POOLED_WHOLE else self._pooled(flagged, real, role)
+            layers = self._states(flagged, real)
+            return side_by_side(pool(states.float(), pooled, pooling) for states in layers)
 
-    def _states(self, flagged: Tensor, mask: Tensor) -> Tensor:
-        """Return token states ``[rows, length, dim]`` of the layer asked for."""
+    def _pooled(self, flagged: Tensor, mask: Tensor, role: Role) -> Tensor:
+        """Return which tokens are pooled."""
+        pooled = mask * ((flagged & self.framing.excluded(role)) == 0)
+        # an empty text has no token of its own: its frame stands for it
+        return torch.where(pooled.any(dim=1, keepdim=True), pooled, mask)
+
+    def _states(self, flagged: Tensor, mask: Tensor) -> list[Tensor]:
+        """Return token states ``[rows, length, dim]`` of the layers asked for."""
         options = dict(self._options)
         if self._positions:  # counted from the first real token, on whichever side the padding is
             options["position_ids"] = (mask.cumsum(dim=1) - 1).clamp_min(0)
         if self.prepending is not None:
             self.prepending.begin(flagged, mask)
-        output = self.model(
-            input_ids=flagged & TOKEN,
-            attention_mask=mask,
-            output_hidden_states=self.layer is not None,
-            **options,
-        )
-        found: Tensor = (
-            output.last_hidden_state if self.layer is None else output.hidden_states[self.layer]
-        )
-        return found
+        inputs = {"input_ids": flagged & TOKEN, "attention_mask": mask, **options}
+        return hidden_states(self.model, self.layers, **inputs)
 
 
 def framed(
-    spec: Spec, model: Any, tokenizer: Any, prompts: Prompts, *, max_length: int, layer: int | None
+    spec: Spec,
+    model: Any,
+    tokenizer: Any,
+    prompts: Prompts,
+    *,
+    max_length: int,
+    layers: Sequence[int],
 ) -> FramedEncoder:
     """Return a loaded model as an encoder with the options a spec asks for.
 
@@ -128,7 +140,7 @@ def framed(
         tokenizer: Its fast tokenizer.
         prompts: What the engine puts before texts.
         max_length: Longest row, in tokens.
-        layer: Layer to read, from 1, or None for the last.
+        layers: Layers to read, from 1; empty for the last.
 
     Raises:
         ModelError: The model lacks what an option needs.
@@ -145,13 +157,14 @@ def framed(
         )
     device = next(model.parameters()).device
     if causal:
-        _explicit_masks(model)
+        explicit_masks(model)
     if spec.options.get("attention") == "bidirectional":
         _attend_both_ways(model, spec.name)
-    prepending = None if steps is None else Prepending.on(model, steps, layer, spec.name)
-    layer = _cut(model, layer)
+    lowest = min(layers, default=model.config.num_hidden_layers)
+    prepending = None if steps is None else Prepending.on(model, steps, lowest, spec.name)
+    layers = _cut(model, layers)
     if device.type == "cpu":
-        _unfold_convolutions(model)
+        unfold_convolutions(model)
         pack_linears(model)
     framing = Framing(
         tokenizer=tokenizer,
@@ -162,10 +175,10 @@ def framed(
         eos=tokenizer.eos_token_id if pooling == "eos" else None,
         placeholder=steps is not None,
     )
-    return FramedEncoder(model, framing, pooling, str(device), layer, prepending)
+    return FramedEncoder(model, framing, pooling, str(device), layers, prepending)
 
 
-def _explicit_masks(model: Any) -> None:
+def explicit_masks(model: Any) -> None:
     """Make a model build its attention mask for every batch.
 
     Transformers leaves the mask out where no row of a batch is padded and asks for another kernel,
@@ -211,23 +224,24 @@ def _trunk(model: Any) -> tuple[str, str] | None:
     return None
 
 
-def _cut(model: Any, layer: int | None) -> int | None:
-    """Cut off what is above a layer, which changes no state below; return the layer still to read.
+def _cut(model: Any, layers: Sequence[int]) -> Sequence[int]:
+    """Cut off what is above the highest layer, which changes no state below.
+
+    Returns the layers still to read: none where the one asked for is now the last.
 
     The last layer is read after the norm that follows it, the others before it, which is what
     transformers' ``hidden_states`` holds.
     """
-    names = _trunk(model)
-    if layer is None or layer == model.config.num_hidden_layers:
-        return None
-    if names is None:
-        return layer
-    setattr(model, names[0], getattr(model, names[0])[:layer])
-    setattr(model, names[1], nn.Identity())
-    return None
+    names, highest = _trunk(model), max(layers, default=model.config.num_hidden_layers)
+    if highest < model.config.num_hidden_layers:
+        if names is None:
+            return layers
+        setattr(model, names[0], getattr(model, names[0])[:highest])
+        setattr(model, names[1], nn.Identity())
+    return layers if len(layers) > 1 else ()
 
 
-def _unfold_convolutions(module: nn.Module) -> None:
+def unfold_convolutions(module: nn.Module) -> None:
     """Replace GPT-2's transposed linear layers by plain ones, which can be packed."""
     from transformers.pytorch_utils import Conv1D
 
@@ -239,7 +253,7 @@ def _unfold_convolutions(module: nn.Module) -> None:
             linear.bias = nn.Parameter(child.bias.detach())
             setattr(module, name, linear)
         else:
-            _unfold_convolutions(child)
+            unfold_convolutions(child)
 
 
 class Prepending:
@@ -256,13 +270,13 @@ class Prepending:
         self._last: Tensor
 
     @classmethod
-    def on(cls, model: Any, steps: int, layer: int | None, name: str) -> Prepending:
+    def on(cls, model: Any, steps: int, layers: int, name: str) -> Prepending:
         """Return one that is hooked into a model's layers.
 
         Raises:
             ModelError: There are fewer layers than steps, or they are not where one looks.
         """
-        trunk, layers = _trunk(model), layer or model.config.num_hidden_layers
+        trunk = _trunk(model)
         if trunk is None:
             raise ModelError(f"token_prepending: the layers of '{name}' are not known.")
         if not 2 <= steps <= layers:

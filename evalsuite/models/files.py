@@ -22,6 +22,7 @@ PATTERNS = (
     "*/*.safetensors",
     "*.txt",
     "*.model",
+    "artifact.metadata",
 )
 # These files differ between copies of one model without changing what it computes.
 _IGNORED_FILES = {"data_config.json", "model_card.json", "train_script.json", "README.txt"}
@@ -152,14 +153,19 @@ def native_dtype(folder: Path) -> str:
     sizes: dict[str, int] = {}
     weights = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("*/*.safetensors"))
     for path in weights:
-        for tensor in _safetensors_header(path).values():
+        for tensor in safetensors_header(path).values():
             start, end = tensor["data_offsets"]
             sizes[tensor["dtype"]] = sizes.get(tensor["dtype"], 0) + end - start
     most = max(sizes, key=lambda dtype: sizes[dtype], default="F32")
     return _DTYPES.get(most, "float32")
 
 
-def _safetensors_header(path: Path) -> dict[str, Any]:
+def safetensors_header(path: Path) -> dict[str, Any]:
+    """Return what a safetensors file says of its tensors, by name.
+
+    Raises:
+        ModelError: It is no safetensors file.
+    """
     try:
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))

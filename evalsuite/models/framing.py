@@ -150,7 +150,7 @@ class Framing:
         self, ids: list[int], offsets: list[Span], text: str, spans: list[Span], place: int
     ) -> list[int]:
         """Flag a row's tokens, cut its text to the maximum length, add what is to be added."""
-        inside = [_tokens_of(span, offsets) for span in spans]
+        inside = [tokens_of(span, offsets) for span in spans]
         own, (start, _) = set(inside[-1]), spans[-1]
         excess = len(ids) + self._extra - self.max_length
         cut: set[int] = set()
@@ -186,7 +186,7 @@ class Framing:
         return row or [next(token for token in known if token is not None)]
 
 
-def _tokens_of(span: Span, offsets: list[Span]) -> list[int]:
+def tokens_of(span: Span, offsets: list[Span]) -> list[int]:
     """Return the tokens that overlap a span of characters; special tokens have no characters."""
     start, end = span
     return [i for i, (a, b) in enumerate(offsets) if a < b and b > start and a < end]

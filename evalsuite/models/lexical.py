@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
+from evalsuite.cost import Cost
 from evalsuite.engines.encode import Role
+from evalsuite.engines.meter import Meter
 from evalsuite.errors import UsageError
 from evalsuite.models.base import Placement, Resolved
 from evalsuite.models.spec import Spec
@@ -28,10 +30,22 @@ class SparseEncoder(Protocol):
         ...
 
 
-class TfIdf:
+class _Counted:
+    """Counts what sparse rows take in an index: four bytes a term, four its weight."""
+
+    def __init__(self) -> None:
+        self.meter = Meter()
+
+    def _counted(self, rows: csr_array, role: Role) -> csr_array:
+        self.meter.returned(rows.shape[0], 8 * rows.nnz, documents=role == "document")
+        return rows
+
+
+class TfIdf(_Counted):
     """TF-IDF vectors of scikit-learn (sublinear term frequency, unit length)."""
 
     def __init__(self) -> None:
+        super().__init__()
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         self._vectorizer: Any = TfidfVectorizer(sublinear_tf=True, token_pattern=r"(?u)\b\w+\b")
@@ -47,13 +61,14 @@ class TfIdf:
         """Return ``[n, terms]``; roles do not differ."""
         from scipy.sparse import csr_array
 
-        return csr_array(self._vectorizer.transform(texts))
+        return self._counted(csr_array(self._vectorizer.transform(texts)), role)
 
 
-class Bm25:
+class Bm25(_Counted):
     """BM25 as bm25s computes it (Lucene's variant, English stop words, Snowball stemmer)."""
 
     def __init__(self) -> None:
+        super().__init__()
         try:
             import bm25s
             import Stemmer
@@ -107,7 +122,7 @@ class Bm25:
             raise ValueError("fit the corpus first")
         if role != "query":
             row_of = {text: row for row, text in enumerate(self._fitted)}
-            return self._weights[[row_of[text] for text in texts]]
+            return self._counted(self._weights[[row_of[text] for text in texts]], role)
         rows, columns = [], []
         for row, words in enumerate(self._tokens(texts)):
             known = [self._vocabulary[word] for word in words if word in self._vocabulary]
@@ -143,4 +158,5 @@ def _resolved(
         verbs=("encode_sparse",),
         kind="lexical",
         moved_by=packages,
+        count=lambda _: Cost(0, 0),  # it looks terms up: nothing is multiplied with weights
     )

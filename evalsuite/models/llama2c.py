@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from evalsuite.engines.encode import Finish, Prompts, TokenEncoder
+from evalsuite.cost import Cost
+from evalsuite.engines.encode import Prompts, TokenEncoder
 from evalsuite.errors import ModelError
-from evalsuite.models import checkpoint
+from evalsuite.models import checkpoint, reranker
 from evalsuite.models.base import Placement, Resolved
 from evalsuite.models.spec import Spec
 
@@ -29,6 +30,7 @@ _HEADER = struct.Struct("<7i")
 _NEWER = struct.pack("<I", 0x616B3432)  # the magic number of versions 1 and 2
 _MOST = 1 << 20  # of anything a header counts
 _SPECIAL = ("<unk>", "<s>", "</s>")
+_MULTIPLIED = ("query", "key", "value", "attended", "gate", "down", "up")
 
 
 @dataclass(frozen=True)
@@ -93,37 +95,87 @@ def resolve(spec: Spec) -> Resolved:
         UsageError: An option cannot be.
         ModelError: The file is none of llama2.c, is cut off, or has no vocabulary beside it.
     """
-    spec.check_options((*checkpoint.COMMON, *checkpoint.FRAMING))
-    spec.choice("as", ("encoder", "static"))
-    checkpoint.check_encoder_options(spec)
     path = Path(spec.name).expanduser()
-    digest = hashlib.sha256()
-    for part in (path, vocabulary_file(path, read_shape(path))):
-        with part.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+    if spec.choice("as", ("encoder", "reranker", "static")) == "reranker":
+        return _reranker(spec, path)
+    spec.check_options((*checkpoint.COMMON, *checkpoint.FRAMING))
+    checkpoint.check_encoder_options(spec)
+    digest = _digest(path)
     found = checkpoint.prompts(spec, pooled=spec.flag("pool_prompt") is not False)
     return Resolved(
         name=path.name,
-        identity=digest.hexdigest(),
-        revision=digest.hexdigest()[:12],
-        load=partial(_load, spec, path, found),
+        identity=digest,
+        revision=digest[:12],
+        load=partial(_load, spec, path, found, checkpoint.layers(spec)),
+        load_layers=partial(_load, spec, path, found),
         options=spec.options,
         native_dtype="float32",
         prompts=found,
-        finish=Finish(spec.integer("dim"), bool(spec.flag("normalize"))),
+        finish=checkpoint.finish(spec),
         encoder_options=checkpoint.encoder_options(spec),
+        moved_by=("torch", "transformers"),
+        chunking=checkpoint.chunking(spec),
+        count=partial(_count, path),
+    )
+
+
+def _count(path: Path, layer: int | None) -> Cost:
+    """Count the transformer without its output layer, up to a layer."""
+    shape = read_shape(path)
+    if layer is not None:
+        shape = replace(shape, layers=layer if layer > 0 else layer + shape.layers + 1)
+    sizes = {name: _size(part) for name, part in shape.tensors().items()}
+    multiplied = sum(sizes[name] for name in _MULTIPLIED)
+    norms = sum(sizes[name] for name in ("attention_norm", "feed_norm", "norm"))
+    table = sizes["embedding"]
+    return Cost(table + multiplied + norms, table, 2 * multiplied, 4 * shape.layers * shape.dim)
+
+
+def _reranker(spec: Spec, path: Path) -> Resolved:
+    """Resolve a file as a reranker that scores with the language model."""
+    reranker.check_language_model(spec)
+    digest = _digest(path)
+    return Resolved(
+        name=path.name,
+        identity=digest,
+        revision=digest[:12],
+        load=partial(_load_reranker, spec, path),
+        verbs=("score_pairs",),
+        options=spec.options,
+        native_dtype="float32",
+        kind="reranker",
         moved_by=("torch", "transformers"),
     )
 
 
-def _load(spec: Spec, path: Path, prompts: Prompts, placement: Placement) -> TokenEncoder:
+def _digest(path: Path) -> str:
+    """Return the hash of a checkpoint and its vocabulary."""
+    digest = hashlib.sha256()
+    for part in (path, vocabulary_file(path, read_shape(path))):
+        with part.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _load_reranker(spec: Spec, path: Path, placement: Placement) -> Any:
+    import torch
+
+    from evalsuite.models.prompted import prompted
+
+    model, tokenizer = load(path)
+    return prompted(model.to(getattr(torch, placement.dtype)), tokenizer, spec, placement)
+
+
+def _load(
+    spec: Spec, path: Path, prompts: Prompts, layers: Sequence[int], placement: Placement
+) -> TokenEncoder:
     import torch
 
     from evalsuite.models.transformer import wrap_encoder
 
     model, tokenizer = load(path)
     model = model.to(getattr(torch, placement.dtype))
-    return wrap_encoder(model.model, tokenizer, spec, placement, prompts)
+    return wrap_encoder(model.model, tokenizer, spec, placement, prompts, layers)
 
 
 def load(path: Path) -> tuple[Any, Any]:
@@ -180,7 +232,7 @@ def read_shape(path: Path) -> Shape:
             f"'{path.name}' is no llama2.c checkpoint: its header makes no sense. Word vectors are "
             "read with as=static."
         )
-    whole = _HEADER.size + 4 * sum(_count(part) for part in shape.tensors().values())
+    whole = _HEADER.size + 4 * sum(_size(part) for part in shape.tensors().values())
     if size != whole:
         raise ModelError(
             f"'{path.name}' has {size:,} bytes and by its header should have {whole:,}: it is cut "
@@ -285,7 +337,7 @@ def _shape(head: bytes) -> Shape | None:
     return shape if dim % (2 * heads) == 0 and heads % kv_heads == 0 else None
 
 
-def _count(shape: tuple[int, ...]) -> int:
+def _size(shape: tuple[int, ...]) -> int:
     count = 1
     for size in shape:
         count *= size
@@ -298,9 +350,9 @@ def _weights(path: Path, shape: Shape) -> dict[str, torch.Tensor]:
     data = np.fromfile(path, "<f4", offset=_HEADER.size)
     weights, start = {}, 0
     for name, size in shape.tensors().items():
-        part = data[start : start + _count(size)].reshape(size)
+        part = data[start : start + _size(size)].reshape(size)
         weights[name] = torch.from_numpy(part.astype(np.float32))
-        start += _count(size)
+        start += _size(size)
     return weights
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -31,3 +32,22 @@ def pool(states: Tensor, mask: Tensor, pooling: str) -> Tensor:
     if pooling == "weighted-mean":
         real = real * position.unsqueeze(-1).to(states.dtype)
     return (states * real).sum(dim=1) / real.sum(dim=1).clamp_min(1e-9)
+
+
+def hidden_states(model: Any, layers: Sequence[int], **inputs: Any) -> list[Tensor]:
+    """Return token states ``[rows, length, dim]`` of each layer from 1, or of the last alone.
+
+    Args:
+        model: A transformers model without a head.
+        layers: Layers to read; empty for the last.
+        inputs: What the model is called with.
+    """
+    output = model(**inputs, output_hidden_states=bool(layers))
+    if not layers:
+        return [output.last_hidden_state]
+    return [output.hidden_states[layer] for layer in layers]
+
+
+def side_by_side(vectors: Iterable[Tensor]) -> Tensor:
+    """Put the vectors of several layers next to one another, in fp32; ``[rows, layers * dim]``."""
+    return torch.cat([part.float() for part in vectors], dim=1)

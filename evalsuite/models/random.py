@@ -7,6 +7,7 @@ import hashlib
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsuite.engines.finish import QUANTIZERS, Finish
 from evalsuite.models.base import Placement, Resolved
 from evalsuite.models.spec import Spec
 
@@ -31,8 +32,8 @@ class RandomEncoder:
 
 
 def resolve(spec: Spec) -> Resolved:
-    """Resolve the random encoder; the option ``seed`` draws another one."""
-    spec.check_options(("seed",))
+    """Resolve the random encoder; ``seed`` draws another one, ``quantize`` makes codes of it."""
+    spec.check_options(("seed", "quantize"))
     seed = spec.integer("seed") or 0
 
     def load(placement: Placement) -> RandomEncoder:
@@ -44,6 +45,8 @@ def resolve(spec: Spec) -> Resolved:
         revision=f"v{VERSION}",
         load=load,
         options=spec.options,
+        encoder_options={k: v for k, v in spec.options.items() if k != "quantize"},
+        finish=Finish(quantize=spec.choice("quantize", QUANTIZERS)),
         kind="random",
         moved_by=("numpy",),
     )

@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 from evalsuite.errors import UsageError, unknown_name
 
 _SECRET = re.compile(r"key|token|secret|passw", re.IGNORECASE)
-_NO_SECRETS = {"token_prepending"}
+_NO_SECRETS = {"token_prepending", "api_key_env", "tokens_per_minute"}
+_CREDENTIALS = re.compile(r"://[^/?#]*@")
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,19 @@ class Spec:
         return text
 
 
+def refuse_credentials(text: str) -> None:
+    """Raise on a URL that holds a user or password.
+
+    Raises:
+        UsageError: It does; the message does not repeat it.
+    """
+    if _CREDENTIALS.search(text):
+        raise UsageError(
+            "A URL in a spec holds a user or password, and specs are recorded in results: leave it "
+            "out. Keys are read from the environment only."
+        )
+
+
 def parse_spec(text: str) -> Spec:
     """Parse a model spec.
 
@@ -97,6 +111,7 @@ def parse_spec(text: str) -> Spec:
         UsageError: It has no name, an option without value or twice, or an option that looks like
             a secret.
     """
+    refuse_credentials(text)
     head, _, query = text.partition("?")
     name, at, revision = head.partition("@")
     if not name.strip() or "\0" in text:

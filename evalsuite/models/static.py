@@ -1,21 +1,27 @@
-"""Static word vectors from a file: GloVe and word2vec text, and word2vec binary."""
+"""Static word vectors from a file: GloVe and word2vec text, word2vec binary, gzipped or not."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import re
+import zlib
 from collections.abc import Iterator
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsuite.cost import Cost
+from evalsuite.engines.finish import QUANTIZERS, Finish
 from evalsuite.errors import ModelError, UsageError
-from evalsuite.models import files
+from evalsuite.models import counting, files
 from evalsuite.models.base import Placement, Resolved
 from evalsuite.models.spec import Spec
 
 _WORD = re.compile(r"\w+")
+_GZIP = b"\x1f\x8b"
 
 
 class StaticEncoder:
@@ -47,10 +53,7 @@ def read_vectors(path: Path) -> tuple[dict[str, int], NDArray[np.float32]]:
     Raises:
         ModelError: The file is neither format.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise ModelError(f"Cannot read '{path}': {error.strerror}.") from error
+    data = _content(path)
     header = data[: data.find(b"\n")].split()
     counted = len(header) == 2 and all(part.isdigit() for part in header)
     try:
@@ -62,6 +65,20 @@ def read_vectors(path: Path) -> tuple[dict[str, int], NDArray[np.float32]]:
         return words, np.stack([vector for _, vector in pairs])
     except (ValueError, IndexError) as error:
         raise ModelError(f"'{path.name}' holds no word vectors: {error}.") from error
+
+
+def _content(path: Path) -> bytes:
+    """Return a file's bytes, unpacked.
+
+    Raises:
+        ModelError: It cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if data.startswith(_GZIP) else data
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"Cannot read '{path.name}': {reason}.") from error
 
 
 def _is_text(sample: bytes) -> bool:
@@ -82,14 +99,18 @@ def _binary_rows(data: bytes, n: int, dim: int) -> Iterator[tuple[str, NDArray[n
 
 
 def _text_rows(data: bytes, *, skip: int) -> Iterator[tuple[str, NDArray[np.float32]]]:
-    for line in data.decode("utf-8", "replace").split("\n")[skip:]:
+    lines = data.decode("utf-8", "replace").split("\n")[skip:]
+    dim = len(lines[0].rstrip().split(" ")) - 1
+    for line in lines:
         if line.strip():
-            word, _, numbers = line.rstrip().partition(" ")
-            yield word, np.array(numbers.split(" "), dtype=np.float32)
+            word, *numbers = line.rstrip().rsplit(" ", dim)  # words of GloVe 840B hold spaces
+            yield word, np.array(numbers, dtype=np.float32)
 
 
 def resolve(spec: Spec) -> Resolved:
-    """Resolve a file of word vectors; options ``lower`` (true) and ``normalize`` (false).
+    """Resolve a file of word vectors.
+
+    Options are ``lower`` (true), ``normalize`` (false) and ``quantize``.
 
     Raises:
         UsageError: There is no such file.
@@ -97,7 +118,7 @@ def resolve(spec: Spec) -> Resolved:
     path = files.local_path(spec.name)
     if path is None or not path.is_file():
         raise UsageError(f"No vector file at '{spec.name[:200]}'.")
-    spec.check_options(("as", "lower", "normalize"))
+    spec.check_options(("as", "lower", "normalize", "quantize"))
     spec.choice("as", ("static",))
     lower, normalize = spec.flag("lower"), spec.flag("normalize")
     with path.open("rb") as file:
@@ -112,6 +133,21 @@ def resolve(spec: Spec) -> Resolved:
         revision=identity[:12],
         load=load,
         options=spec.options,
+        encoder_options={k: v for k, v in spec.options.items() if k != "quantize"},
+        finish=Finish(quantize=spec.choice("quantize", QUANTIZERS)),
         kind="static",
         moved_by=("numpy",),
+        count=cache(partial(_count, path)),
     )
+
+
+def _count(path: Path, layer: int | None) -> Cost:
+    """Count a file's numbers by its header, or by its lines and the length of the first."""
+    data = _content(path)
+    head, _, rest = data.partition(b"\n")
+    sizes = head.split()
+    if len(sizes) == 2 and all(size.isdigit() for size in sizes):
+        n, dim = int(sizes[0]), int(sizes[1])
+    else:
+        n, dim = 1 + sum(bool(line.strip()) for line in rest.split(b"\n")), len(sizes) - 1
+    return counting.of_vectors([(n, dim)], dim, weighted=False)

@@ -17,7 +17,7 @@ from evalsuite.errors import ModelError
 from evalsuite.models.base import Placement
 from evalsuite.models.decoder import FramedEncoder, asks_for_framing, framed, is_causal
 from evalsuite.models.packing import pack_linears
-from evalsuite.models.pooling import pool
+from evalsuite.models.pooling import hidden_states, pool, side_by_side
 from evalsuite.models.spec import Spec
 from evalsuite.models.unpadded import UnpaddedBert, spans, unpadded
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 _NOTHING_AFTER_LAYERS = {"bert", "roberta", "xlm-roberta", "electra", "camembert", "mpnet"}
 _VOCABS = ("vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model")
 
-Padded = Callable[["Tensor", "Tensor"], "Tensor"]
-"""``(ids [rows, length], mask [rows, length]) -> token states [rows, length, dim]``."""
+Padded = Callable[["Tensor", "Tensor"], "Sequence[Tensor]"]
+"""``(ids [rows, length], mask [rows, length]) -> token states [rows, length, dim] a layer``."""
 Pool = Callable[["Tensor", "Tensor", Role], "Tensor"]
 """``(token states [rows, length, dim], mask [rows, length], role) -> vectors [rows, dim]``."""
 
@@ -40,7 +40,7 @@ class TorchEncoder:
 
     Attributes:
         tokenizer: A fast Hugging Face tokenizer.
-        states: The forward pass up to the token states.
+        states: The forward pass up to the token states of each layer asked for.
         pool: What makes vectors of them.
         device: Where it runs.
         max_length: Longest input in tokens.
@@ -84,28 +84,33 @@ class TorchEncoder:
         return ids
 
     def forward(self, ids: NDArray[np.int64], mask: NDArray[np.int64], role: Role) -> Tensor:
-        """Return vectors ``[rows, dim]`` in fp32."""
+        """Return vectors ``[rows, dim]`` in fp32, those of several layers side by side."""
         tokens, real = (torch.from_numpy(array).to(self.device) for array in (ids, mask))
         with torch.inference_mode():
-            return self.pool(self.states(tokens, real).float(), real, role).float()
+            layers = self.states(tokens, real)
+            return side_by_side(self.pool(states.float(), real, role) for states in layers)
 
     def forward_unpadded(self, rows: Sequence[Sequence[int]], role: Role) -> Tensor:
-        """Return vectors ``[rows, dim]`` in fp32 of texts of any lengths, none empty."""
+        """Return vectors as :meth:`forward`, of texts of any lengths, none empty."""
         assert self.unpadded is not None
         with torch.inference_mode():
-            states = self.unpadded(rows).float()
-            parts = [
-                self.pool(
-                    states[span].view(texts, length, -1),
-                    torch.ones(texts, length, dtype=torch.int64),
-                    role,
-                )
-                for span, texts, length in spans([len(row) for row in rows])
-            ]
-            return torch.cat(parts).float()
+            layers = [states.float() for states in self.unpadded(rows)]
+            return side_by_side(self._pooled(states, rows, role) for states in layers)
+
+    def _pooled(self, states: Tensor, rows: Sequence[Sequence[int]], role: Role) -> Tensor:
+        """Return vectors of the states of texts laid end to end."""
+        parts = [
+            self.pool(
+                states[span].view(texts, length, -1),
+                torch.ones(texts, length, dtype=torch.int64),
+                role,
+            )
+            for span, texts, length in spans([len(row) for row in rows])
+        ]
+        return torch.cat(parts)
 
 
-def _quiet() -> None:
+def quiet() -> None:
     """Keep libraries from drawing bars of their own and tokenizers from warning of forks."""
     import transformers
 
@@ -118,10 +123,10 @@ def _quiet() -> None:
 
 
 def load_sentence_transformer(
-    spec: Spec, folder: Path, placement: Placement, prompts: Prompts
+    spec: Spec, folder: Path, placement: Placement, prompts: Prompts, layers: Sequence[int] = ()
 ) -> TokenEncoder | PlainEncoder:
     """Load a sentence-transformers checkpoint with its own modules, pooling and prompts."""
-    _quiet()
+    quiet()
     from sentence_transformers import SentenceTransformer
 
     try:
@@ -133,35 +138,50 @@ def load_sentence_transformer(
         )
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
         raise ModelError(f"Cannot load '{spec.name}': {error}") from error
-    return wrap_sentence_transformer(model, spec, placement, prompts)
+    return wrap_sentence_transformer(model, spec, placement, prompts, layers)
 
 
 def wrap_sentence_transformer(
-    model: SentenceTransformer, spec: Spec, placement: Placement, prompts: Prompts
+    model: SentenceTransformer,
+    spec: Spec,
+    placement: Placement,
+    prompts: Prompts,
+    layers: Sequence[int] = (),
 ) -> TokenEncoder | PlainEncoder:
     """Return the engine's view of a sentence-transformers model.
 
     A model whose first module is no transformer (static embeddings, bags of words) composes its
     own batches; its vectors do not depend on them.
+
+    Raises:
+        ModelError: It has fewer layers than are asked for.
     """
     from sentence_transformers.sentence_transformer.modules import Normalize, Transformer
 
     model.eval()
     transformer, *rest = model
     if not isinstance(transformer, Transformer):
+        if layers:
+            raise ModelError(f"'{spec.name}' has no layers: leave out layer=.")
+        model.default_prompt_name = None  # the engine puts prompts before texts
+        for name, module in list(model.named_children()):
+            if isinstance(module, Normalize) and spec.flag("normalize") is False:
+                delattr(model, name)
         return cast("PlainEncoder", model)
     if spec.flag("normalize") is False:
         rest = [module for module in rest if not isinstance(module, Normalize)]
     rest = [module.float() for module in rest]
-    layer = _layer(spec, cast("Any", transformer).auto_model)
-    direct = _prepared(cast("Any", transformer).auto_model, model.tokenizer, placement, layer)
+    network = cast("Any", transformer).auto_model
+    read = _layers_read(layers, network)
+    direct = _prepared(network, model.tokenizer, placement, read)
     if placement.device_type == "cpu":
         for module in rest:
             pack_linears(module)
+    head: list[Any] = [_WholeMean(one) if direct and _is_mean(one) else one for one in rest]
     return TorchEncoder(
         tokenizer=model.tokenizer,
-        states=_Transformer(transformer, model.tokenizer, layer),
-        pool=_Head(rest, model.tokenizer, prompts),
+        states=_Transformer(transformer, model.tokenizer, read),
+        pool=_Head(head, model.tokenizer, prompts),
         device=placement.device,
         max_length=_max_length(placement, model.max_seq_length),
         unpadded=direct,
@@ -169,13 +189,13 @@ def wrap_sentence_transformer(
 
 
 def _prepared(
-    model: Any, tokenizer: Any, placement: Placement, layer: int | None
+    model: Any, tokenizer: Any, placement: Placement, layers: Sequence[int]
 ) -> UnpaddedBert | None:
     """Make a transformers model fast on the CPU; return its forward without padding, if known."""
     if placement.device_type != "cpu":
         return None
     no_text_is_empty = bool(tokenizer("")["input_ids"])
-    direct = unpadded(model) if layer is None and no_text_is_empty else None
+    direct = unpadded(model, layers) if no_text_is_empty else None
     if direct is None:
         pack_linears(model)
     return direct
@@ -187,20 +207,16 @@ class _Transformer:
 
     module: Any
     tokenizer: Any
-    layer: int | None
+    layers: Sequence[int]
 
-    def __call__(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Return token states ``[rows, length, dim]``."""
+    def __call__(self, ids: Tensor, mask: Tensor) -> Sequence[Tensor]:
+        """Return token states ``[rows, length, dim]`` of each layer."""
         features: dict[str, Any] = {"input_ids": ids, "attention_mask": mask}
         if "token_type_ids" in self.tokenizer.model_input_names:
             features["token_type_ids"] = torch.zeros_like(ids)
-        states: Tensor
-        if self.layer is None:
-            states = self.module(features)["token_embeddings"]
-        else:
-            output = self.module.auto_model(**features, output_hidden_states=True)
-            states = output.hidden_states[self.layer]
-        return states
+        if not self.layers:
+            return [self.module(features)["token_embeddings"]]
+        return hidden_states(self.module.auto_model, self.layers, **features)
 
 
 @dataclass
@@ -226,11 +242,33 @@ class _Head:
         return vectors[:rows]
 
 
+def _is_mean(module: Any) -> bool:
+    """Whether a module takes the mean of all of a text's tokens."""
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    return type(module) is Pooling and module.pooling_mode == "mean" and bool(module.include_prompt)
+
+
+@dataclass
+class _WholeMean:
+    """Mean pooling that needs no mask where every token is real: the same sums, half the work."""
+
+    module: Any
+
+    def __call__(self, features: dict[str, Any]) -> dict[str, Any]:
+        """Add the sentence embeddings ``[rows, dim]``."""
+        if not bool(features["attention_mask"].all()):
+            pooled: dict[str, Any] = self.module(features)
+            return pooled
+        states: Tensor = features["token_embeddings"]
+        return features | {"sentence_embedding": states.sum(dim=1) / states.shape[1]}
+
+
 def load_encoder(
-    spec: Spec, folder: Path, placement: Placement, prompts: Prompts
+    spec: Spec, folder: Path, placement: Placement, prompts: Prompts, layers: Sequence[int] = ()
 ) -> TorchEncoder | FramedEncoder:
     """Load a Hugging Face model with the pooling a spec asks for (mean by default)."""
-    _quiet()
+    quiet()
     from transformers import AutoModel, AutoTokenizer
 
     trust = placement.trust_remote_code
@@ -250,51 +288,53 @@ def load_encoder(
         )
     except (OSError, ValueError, RuntimeError, ImportError, KeyError, TypeError) as error:
         raise ModelError(f"Cannot load '{spec.name}': {error}") from error
-    return wrap_encoder(model, tokenizer, spec, placement, prompts)
+    return wrap_encoder(model, tokenizer, spec, placement, prompts, layers)
 
 
 def wrap_encoder(
-    model: Any, tokenizer: Any, spec: Spec, placement: Placement, prompts: Prompts
+    model: Any,
+    tokenizer: Any,
+    spec: Spec,
+    placement: Placement,
+    prompts: Prompts,
+    layers: Sequence[int] = (),
 ) -> TorchEncoder | FramedEncoder:
     """Return the engine's view of a transformers model without a head, and its tokenizer."""
     model = model.to(placement.device).eval()
     limit = getattr(model.config, "max_position_embeddings", None)
     max_length = _max_length(placement, min(tokenizer.model_max_length, limit or 10**6))
-    layer = _layer(spec, model)
+    read = _layers_read(layers, model)
     if asks_for_framing(spec) or is_causal(model):
-        return framed(spec, model, tokenizer, prompts, max_length=max_length, layer=layer)
+        return framed(spec, model, tokenizer, prompts, max_length=max_length, layers=read)
     pooling = spec.options.get("pooling", "mean")
-
-    def states(ids: Tensor, mask: Tensor) -> Tensor:
-        output = model(input_ids=ids, attention_mask=mask, output_hidden_states=layer is not None)
-        found: Tensor = output.last_hidden_state if layer is None else output.hidden_states[layer]
-        return found
-
     return TorchEncoder(
         tokenizer=tokenizer,
-        states=states,
+        states=lambda ids, mask: hidden_states(model, read, input_ids=ids, attention_mask=mask),
         pool=lambda states, mask, role: pool(states, mask, pooling),
         device=placement.device,
         max_length=max_length,
-        unpadded=_prepared(model, tokenizer, placement, layer),
+        unpadded=_prepared(model, tokenizer, placement, read),
     )
 
 
-def _layer(spec: Spec, model: Any) -> int | None:
-    """Return the layer to read hidden states of, from 1, or None for the last.
+def _layers_read(layers: Sequence[int], model: Any) -> tuple[int, ...]:
+    """Return the layers to read hidden states of, from 1; empty for the last alone.
 
-    Where nothing follows the last layer, the layers above the one asked for are cut off instead:
-    the states are the same and the work is less.
+    Where nothing follows the last layer, those above the highest one asked for are cut off: the
+    states are the same and the work is less.
+
+    Raises:
+        ModelError: There are fewer layers.
     """
-    layer, layers = spec.integer("layer", signed=True), model.config.num_hidden_layers
-    if layer is not None and abs(layer) > layers:
-        raise ModelError(f"layer={layer} is more than the {layers} layers there are.")
-    if layer is not None and layer < 0:
-        layer += layers + 1
-    if layer is not None and model.config.model_type in _NOTHING_AFTER_LAYERS:
-        model.encoder.layer = model.encoder.layer[:layer]
-        return None
-    return layer
+    n = model.config.num_hidden_layers
+    for layer in layers:
+        if abs(layer) > n:
+            raise ModelError(f"layer={layer} is more than the {n} layers there are.")
+    read = tuple(layer if layer > 0 else layer + n + 1 for layer in layers)
+    if read and model.config.model_type in _NOTHING_AFTER_LAYERS:
+        model.encoder.layer = model.encoder.layer[: max(read)]
+        return read if len(read) > 1 else ()
+    return read
 
 
 def _max_length(placement: Placement, own: int | None) -> int:

@@ -60,17 +60,19 @@ class UnpaddedBert:
 
     Args:
         model: A ``BertModel``, ``RobertaModel``, ``XLMRobertaModel`` or ``CamembertModel``.
+        layers: Layers whose states are returned, from 1; empty for the last.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, layers: Sequence[int] = ()) -> None:
         self._embeddings = model.embeddings
         self._heads: int = model.config.num_attention_heads
         is_bert = model.config.model_type == "bert"
         self._padding: int | None = None if is_bert else model.config.pad_token_id
         self._layers = [_packed_layer(layer) for layer in model.encoder.layer]
+        self._read = layers or (len(self._layers),)
 
-    def __call__(self, rows: Sequence[Sequence[int]]) -> Tensor:
-        """Return the last hidden states of all tokens, ``[tokens, dim]``.
+    def __call__(self, rows: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Return the hidden states of all tokens after each layer read, ``[tokens, dim]``.
 
         Args:
             rows: Token ids of each text, none empty; neighbours of equal length share attention.
@@ -81,9 +83,12 @@ class UnpaddedBert:
         x = embed.word_embeddings(ids) + embed.token_type_embeddings.weight[0]
         places = self._positions(ids, lengths)
         states: Tensor = embed.LayerNorm(x + embed.position_embeddings(places))
-        for layer in self._layers:
+        after: dict[int, Tensor] = {}
+        for number, layer in enumerate(self._layers, start=1):
             states = layer(states, lengths, self._heads)
-        return states
+            if number in self._read:
+                after[number] = states
+        return [after[layer] for layer in self._read]
 
     def _positions(self, ids: Tensor, lengths: Sequence[int]) -> Tensor:
         """Return each token's position; RoBERTa's count from one past the padding token's id."""
@@ -124,16 +129,17 @@ def attention(qkv: Tensor, lengths: Sequence[int], heads: int) -> Tensor:
     return out
 
 
-def unpadded(model: Any) -> UnpaddedBert | None:
+def unpadded(model: Any, layers: Sequence[int] = ()) -> UnpaddedBert | None:
     """Return a model's layers for texts laid end to end, or None if they are not plainly BERT's.
 
     Args:
         model: A transformers model, loaded on the CPU.
+        layers: Layers whose states are returned, from 1; empty for the last.
     """
     if not _is_plain_bert(model) or not can_pack():
         return None
     try:
-        return UnpaddedBert(model)
+        return UnpaddedBert(model, layers)
     except (RuntimeError, AttributeError, NotImplementedError) as error:
         log.info("Texts are padded: %s", error)
         return None

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evalsuite.engines.vectors import of_texts
 from evalsuite.errors import DataError, UsageError
 from evalsuite.protocol import Protocol
 from evalsuite.result import OK, Items, Outcome, Phase
@@ -128,14 +129,6 @@ def _plan(task: Task, data: Labelled, params: Mapping[str, Any]) -> list[Experim
     return plan
 
 
-def _vectors(model: Any, texts: list[str]) -> Any:
-    """Return the vectors of all texts from one call, dense or sparse, ``[n, dim]``."""
-    if hasattr(model, "encode"):
-        return model.encode(texts)
-    model.fit(texts)
-    return model.encode_sparse(texts)
-
-
 def classify(train: Any, labels: Codes, test: Any) -> tuple[Codes, bool]:
     """Label texts by mteb's classifier.
 
@@ -172,7 +165,7 @@ def run(task: Task, data: Labelled, model: Any) -> list[Outcome]:
     drawn = np.unique(np.concatenate([experiment.train for experiment in plan]))
     started = time.perf_counter()
     texts = [*(data.train.texts[i] for i in drawn), *items.texts]
-    vectors = _vectors(model, texts)
+    vectors = of_texts(texts, model)
     encoded = time.perf_counter()
     predicted, converged = [], 0
     for experiment in plan:

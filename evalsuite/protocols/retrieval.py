@@ -3,59 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evalsuite.engines.search import SHARD_DOCUMENTS, TopK, search_sparse
+from evalsuite.engines.find import find
 from evalsuite.measures import RANKING, ir
 from evalsuite.protocol import Protocol
-from evalsuite.result import EXCLUDED, OK, Items, Outcome, Phase
+from evalsuite.result import EXCLUDED, OK, Items, Outcome, Phase, Ranking
 from evalsuite.task import Task
 
 if TYPE_CHECKING:
-    from evalsuite.data import Documents, Retrieval
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Scale rows to unit length, so that inner products are cosines; zero rows stay zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / np.where(norms > 0, norms, 1), dtype=np.float32)
-
-
-def _shards(documents: Documents, model: Any, similarity: str) -> Iterator[NDArray[np.float32]]:
-    """Encode the corpus part by part, so that memory holds one part."""
-    for texts in documents.shards(SHARD_DOCUMENTS):
-        vectors = model.encode(texts, role="document")
-        yield _unit(vectors) if similarity == "cosine" else vectors
-
-
-def _search(data: Retrieval, model: Any, similarity: str, k: int) -> TopK:
-    """Return the best k documents of every query."""
-    ties = ir.tie_ranks(data.documents.ids)
-    if hasattr(model, "encode"):
-        queries = model.encode(data.queries, role="query")
-        queries = _unit(queries) if similarity == "cosine" else queries
-        shards = _shards(data.documents, model, similarity)
-        best: TopK = model.search(queries, shards, k, ties)
-        return best
-    corpus = data.documents.texts[:]
-    model.fit(corpus)
-    return search_sparse(
-        model.encode_sparse(data.queries, role="query"),
-        model.encode_sparse(corpus, role="document"),
-        k,
-        ties,
-    )
+    from evalsuite.data import Retrieval
 
 
 def _without_identical(ranking: NDArray[np.int64], data: Retrieval) -> NDArray[np.int64]:
-    """Drop each query's own document (equal id) from its ranking, closing the gap."""
+    """Put -1 in the place of each query's own document (equal id)."""
     position = {identifier: i for i, identifier in enumerate(data.documents.ids)}
     own = np.array([position.get(query, -2) for query in data.query_ids])
-    ranking = np.where(ranking == own[:, None], -1, ranking)
+    return np.where(ranking == own[:, None], -1, ranking)
+
+
+def _closed(ranking: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Move every -1 of a row to its end."""
     order = np.argsort(ranking == -1, axis=1, kind="stable")
     return np.take_along_axis(ranking, order, axis=1)
 
@@ -69,13 +40,15 @@ def run(task: Task, data: Retrieval, model: Any) -> list[Outcome]:
     params = {**PROTOCOL.defaults, **task.params}
     cutoffs = sorted({*ir.DEFAULT_KS, *(int(name.partition("@")[2]) for name in task.measures)})
     started = time.perf_counter()
-    ranking = _search(data, model, params["similarity"], cutoffs[-1]).indices
+    ties = ir.tie_ranks(data.documents.ids)
+    best = find(data.queries, data.documents, model, params["similarity"], cutoffs[-1], ties)
+    ranking = best.indices
     searched = time.perf_counter()
     if params["ignore_identical_ids"]:
         ranking = _without_identical(ranking, data)
     index = {identifier: i for i, identifier in enumerate(data.documents.ids)}
     judgements = ir.Judgements.from_qrels(data.query_ids, index, data.qrels)
-    columns = ir.evaluate(ranking, judgements, cutoffs)
+    columns = ir.evaluate(_closed(ranking), judgements, cutoffs)
     judged = np.array([bool(data.qrels.get(query)) for query in data.query_ids])
     for values in columns.values():
         values[~judged] = np.nan
@@ -85,14 +58,16 @@ def run(task: Task, data: Retrieval, model: Any) -> list[Outcome]:
         Phase("encode and search", searched - started, len(data.queries) + len(data.documents)),
         Phase("measures", time.perf_counter() - searched, len(data.queries)),
     )
-    return [Outcome(items, phases, {"judged_documents_not_in_corpus": len(missing)})]
+    evidence = {"judged_documents_not_in_corpus": len(missing)}
+    found = Ranking.of_rows(data.query_ids, data.documents.ids, ranking, best.scores)
+    return [Outcome(items, phases, evidence, ranking=found)]
 
 
 PROTOCOL = Protocol(
     name="retrieval",
     version=1,
     layout="retrieval",
-    needs=("encode", "encode_sparse"),
+    needs=("encode", "encode_sparse", "encode_multi", "find"),
     run=run,
     columns=RANKING,
     choices={"similarity": ("cosine", "dot")},

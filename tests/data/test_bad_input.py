@@ -11,6 +11,9 @@ import pytest
 
 from evalsuite import Evaluator
 from tests.conftest import Ran
+from tests.data.test_bitext import jsonl_task as bitext_task
+from tests.data.test_summaries import ROWS as SUMMARIES
+from tests.data.test_summaries import jsonl_task as summaries_task
 from tests.support import task_toml, write_lines
 from tests.test_bad_input import assert_one_error
 
@@ -104,3 +107,47 @@ def test_too_few_texts_for_the_folds(run_cli: RunCli, tmp_path: Path) -> None:
     params = "[params]\ncross_validation = true"
     path = labelled_task(tmp_path, TRAIN[:4], extra=params, split="train")
     assert_one_error(run_cli("run", "random", "-t", path), 3, "4 texts are too few for 5 folds")
+
+
+@pytest.mark.parametrize(
+    ("rows", "part"),
+    [
+        ([], "holds no pairs"),
+        ([("a", "b")], "pair 1 lacks a text or the name of its subset"),
+        ([("a", "b", "c"), (None, "b", "c")], "pair 2 lacks"),
+        ([("a", "b", "c")], "'a' has one candidate only"),
+    ],
+)
+def test_malformed_bitexts(
+    tmp_path: Path, run_cli: Callable[..., Ran], rows: list[Any], part: str
+) -> None:
+    path = bitext_task(tmp_path, rows)
+    ran = run_cli("run", "random", "--task", path, "--results", tmp_path / "r")
+    assert_one_error(ran, 3, part)
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "part"),
+    [
+        ([], "holds no texts"),
+        ([(None, ["a"], ["b", "c", "d"], [1, 2, 3])], "text 1 lacks its text"),
+        ([("t", "a", ["b", "c", "d"], [1, 2, 3])], "text 1 lacks its text, or a list"),
+        ([("t", ["a"], ["b", None, "d"], [1, 2, 3])], "text 1 lacks its text, or a list"),
+        ([("t", [], ["b", "c", "d"], [1, 2, 3])], "0 summaries by people and 3 by machines"),
+        ([("t", ["a"], ["b", "c"], [1, 2])], "1 summaries by people and 2 by machines"),
+        ([SUMMARIES[0], ("t", ["a"], ["b", "c", "d"], [1, 2])], "text 2 does not have one finite"),
+        ([("t", ["a"], ["b", "c", "d"], [1, 2, "x"])], "text 1 does not have one finite"),
+    ],
+)
+def test_malformed_summaries(
+    tmp_path: Path, run_cli: Callable[..., Ran], rows: list[Any], part: str
+) -> None:
+    ran = run_cli("run", "random", "--task", summaries_task(tmp_path, rows), "--results", tmp_path)
+    assert_one_error(ran, 3, part)
+
+
+def test_texts_that_are_all_excluded(tmp_path: Path, run_cli: Callable[..., Ran]) -> None:
+    path = summaries_task(tmp_path, [("t", ["a"], ["b", "c", "d"], [1, 1, 1])])
+    ran = run_cli("run", "random", "--task", path, "--results", tmp_path / "r")
+    assert_one_error(ran, 3, "every item was excluded")

@@ -174,3 +174,12 @@ def test_hub(tmp_path: Path) -> None:
     (folder / "train.jsonl").unlink()
     with pytest.raises(DataError, match="no split 'train', only test"):
         hub.read_labelled(folder, source, "test")
+
+
+def test_a_list_of_labels_is_one_name_whatever_its_order() -> None:
+    rows = [("a", ["x", "ü", 3.0]), ("b", ["ü", "x", 3]), ("c", []), ("d", "[x")]
+    found = labelled.make_labelled(rows, None, "here")
+    assert found.names[found.train.labels[0]] == found.names[found.train.labels[1]]
+    assert [labelled.labels_of(found.names[label]) for label in found.train.labels] == [
+        ["3", "x", "ü"], ["3", "x", "ü"], [], ["[x"],
+    ]  # fmt: skip

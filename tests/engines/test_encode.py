@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from evalsuite import models
 from evalsuite.engines.batching import ShapeRule, shape_rule
 from evalsuite.engines.cache import VectorCache
-from evalsuite.engines.encode import EncodingEngine, Finish, Prompts, Role, checked
+from evalsuite.engines.encode import EncodingEngine, Prompts, Role, checked
+from evalsuite.engines.finish import Finish
 from evalsuite.errors import ModelError
 from evalsuite.models import Placement
 from tests.support import TextModel, text_vector

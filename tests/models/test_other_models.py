@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import gzip
 import struct
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from evalsuite import models
 from evalsuite.errors import ModelError, UsageError
 from evalsuite.models import Placement
 from evalsuite.models.spec import parse_spec
-from tests.support import TextModel, text_vector
+from evalsuite.models.static import read_vectors
+from tests.support import DATA, TextModel, text_vector
 
 CORPUS = [
     "the cat sat on the mat", "dogs chase cats", "", "a guitar has strings", "cats and dogs sat",
@@ -200,9 +202,12 @@ def vector_file(folder: Path, kind: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("kind", ["glove", "word2vec", "bin"])
-def test_word_vectors_of_three_formats(tmp_path: Path, kind: str) -> None:
+def test_word_vectors_of_three_formats(tmp_path: Path, kind: str, zipped: bool) -> None:
     path = vector_file(tmp_path, kind)
+    if zipped:
+        path.write_bytes(gzip.compress(path.read_bytes()))
     resolved = models.resolve(str(path))
     assert (resolved.kind, resolved.name) == ("static", path.name)
     model = resolved.load(Placement())
@@ -214,6 +219,31 @@ def test_word_vectors_of_three_formats(tmp_path: Path, kind: str) -> None:
     assert cased.encode(["Cat"]).tolist() == [WORDS["Cat"]]
     unit = models.resolve(f"{path}?normalize=true").load(Placement())
     np.testing.assert_allclose(np.linalg.norm(unit.encode(["cat", "x"]), axis=1), [1.0, 0.0])
+
+
+def test_words_that_hold_spaces(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.txt"
+    path.write_text("cat 1 2\nat name@domain 3 4\n. . 5 6\n")
+    rows, vectors = read_vectors(path)
+    assert rows == {"cat": 0, "at name@domain": 1, ". .": 2}
+    assert vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
+
+
+REAL = DATA.parent / "weights" / "word2vec_luppar" / "CISI.model.bin"
+
+
+@pytest.mark.skipif(not REAL.is_file(), reason="needs word2vec_luppar")
+def test_a_real_binary_file_reads_word_by_word() -> None:
+    rows, vectors = read_vectors(REAL)
+    assert vectors.shape == (2092, 200)
+    with REAL.open("rb") as file:
+        file.readline()
+        for row in range(2092):
+            word = bytearray()
+            while (byte := file.read(1)) != b" ":
+                word += byte
+            assert word.lstrip(b"\n").decode() in rows
+            assert vectors[row].tobytes() == file.read(800)
 
 
 def test_the_identity_of_word_vectors_is_their_content(tmp_path: Path) -> None:

@@ -61,7 +61,8 @@ def test_states_equal_those_of_transformers(kind: str) -> None:
     ours = unpadded(model(kind))
     assert isinstance(ours, UnpaddedBert)
     with torch.inference_mode():
-        states = parts(ours(texts), texts)
+        (found,) = ours(texts)
+        states = parts(found, texts)
         for text, state in zip(texts, states, strict=True):
             ids = torch.tensor([text])
             expected = reference(input_ids=ids, attention_mask=torch.ones_like(ids))
@@ -75,11 +76,13 @@ def test_a_texts_bits_do_not_depend_on_the_others(dtype: torch.dtype) -> None:
     texts = rows(n=60)
     least = 512 if dtype == torch.bfloat16 else 16
     with torch.inference_mode():
-        whole = parts(ours(texts), texts)
+        (found,) = ours(texts)
+        whole = parts(found, texts)
         for start in range(0, 60, 7):
             part = texts[start : start + 7]
             part += [part[-1]] * (least // len(part[-1]))  # filled up, as the engine does
-            alone = parts(ours(part), part)
+            (found,) = ours(part)
+            alone = parts(found, part)
             for state, expected in zip(alone[:7], whole[start:], strict=False):
                 assert torch.equal(state, expected)
 
@@ -145,7 +148,7 @@ def test_a_model_without_this_path_runs_padded(
     tiny_bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fast = encoded(tiny_bert, TEXTS)
-    monkeypatch.setattr("evalsuite.models.transformer.unpadded", lambda model: None)
+    monkeypatch.setattr("evalsuite.models.transformer.unpadded", lambda *_: None)
     padded = encoded(tiny_bert, TEXTS)
     np.testing.assert_allclose(fast, padded, atol=1e-5)
     assert padded.tobytes() == encoded(tiny_bert, TEXTS, 64).tobytes()

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from evalsuite import measures
 from evalsuite.data import Documents, Retrieval
+from evalsuite.engines import find as module
 from evalsuite.engines.encode import EncodingEngine, Role
 from evalsuite.errors import UsageError
-from evalsuite.protocols import retrieval as module
 from evalsuite.protocols.retrieval import PROTOCOL
 from evalsuite.result import Outcome
 from evalsuite.task import Task, task_from_table
