@@ -51,6 +51,8 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     args.tasks = args.tasks or list(TASKS[args.set])
     args.peer_dtypes = args.peer_dtypes or args.dtypes
+    if args.set != "sts":  # a file for each set
+        args.out = args.out.with_stem(f"{args.out.stem}-{args.set}")
     return args
 
 
@@ -202,7 +204,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "ratios": ratios,
         "scores": compare_scores(args, rounds[0]),
     }
-    common.write_json(args.out, "suite" if args.set == "sts" else f"suite-{args.set}", report)
+    common.write_json(args.out, args.out.stem, report)
 
 
 if __name__ == "__main__":
